@@ -1,0 +1,62 @@
+"""Deterministic CBOR (RFC 8949 section 4.2.1) of the few types the protocol uses, strict on the way in.
+
+Allowed: unsigned and negative integers of 64 bits, byte and text strings, arrays, maps, booleans, null.
+Refused: floats, tags, duplicate or unsorted keys, non-shortest lengths, indefinite lengths, trailing bytes.
+"""
+
+from typing import Any, Final
+
+import cbor2
+
+from firmware_protocol.errors import Malformed
+
+MAX_DEPTH: Final = 8
+"""Nesting the protocol needs is 4; more is an attack on the reader's stack."""
+
+_INT_MIN: Final = -(2**64)
+_INT_MAX: Final = 2**64 - 1
+
+
+def encode(value: Any) -> bytes:  # noqa: ANN401 - any CBOR value
+    """The one byte string for `value`."""
+    return cbor2.dumps(value, canonical=True)
+
+
+def decode(data: bytes) -> Any:  # noqa: ANN401 - any CBOR value
+    """Raises: Malformed, when the bytes are not the deterministic encoding of an allowed value."""
+    try:
+        value = cbor2.loads(data)
+    except Exception as error:  # noqa: BLE001 - the decoder raises many kinds; all mean the same here
+        raise Malformed("not CBOR") from error
+    _check(value, depth=0)
+    if encode(value) != data:
+        raise Malformed("not deterministic CBOR (RFC 8949 section 4.2.1), or bytes after its end")
+    return value
+
+
+def decode_map(data: bytes) -> dict[int, Any]:
+    """Raises: Malformed, when the bytes are not a map with integer keys."""
+    value = decode(data)
+    if not isinstance(value, dict) or not all(isinstance(key, int) and not isinstance(key, bool) for key in value):
+        raise Malformed("expected a map with integer keys")
+    return value
+
+
+def _check(value: object, *, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise Malformed(f"nested deeper than {MAX_DEPTH}")
+    match value:
+        case bool() | None | bytes() | str():
+            return
+        case int():
+            if not _INT_MIN <= value <= _INT_MAX:
+                raise Malformed("integer beyond 64 bits")
+        case list():
+            for item in value:
+                _check(item, depth=depth + 1)
+        case dict():
+            for key, item in value.items():
+                _check(key, depth=depth + 1)
+                _check(item, depth=depth + 1)
+        case _:
+            raise Malformed(f"{type(value).__name__} is not allowed here")

@@ -1,0 +1,117 @@
+"""COSE_Sign1 (RFC 9052 section 4.2) with Ed25519 (-19, RFC 9864), an empty unprotected header and a purpose as external_aad."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from firmware_protocol import cbor
+from firmware_protocol.errors import BadSignature, Malformed, UnknownKey, WrongAlgorithm
+from firmware_protocol.purposes import Purpose
+
+ED25519: Final = -19
+"""COSE algorithm "Ed25519", RFC 9864 section 2.2; the polymorphic -8 is refused."""
+
+KEY_ID_SIZE: Final = 8
+SIGNATURE_SIZE: Final = 64
+_TAG_SIGN1: Final = b"\xd2"
+_ALG: Final = 1
+_KID: Final = 4
+
+
+class SigningKey(Protocol):
+    """One private Ed25519 key, wherever it is kept."""
+
+    @property
+    def public_key(self) -> bytes:
+        """32 bytes, RFC 8032."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """64 bytes, RFC 8032."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign1:
+    """A COSE_Sign1 taken apart; nothing in it is believed yet."""
+
+    protected: bytes
+    key_id: bytes
+    payload: bytes
+    signature: bytes
+
+
+def key_id(public_key: bytes) -> bytes:
+    """The first 8 bytes of SHA-256 over the 32-byte public key."""
+    return hashlib.sha256(public_key).digest()[:KEY_ID_SIZE]
+
+
+def sign1(payload: bytes, *, key: SigningKey, purpose: Purpose) -> bytes:
+    protected = cbor.encode({_ALG: ED25519, _KID: key_id(key.public_key)})
+    signature = key.sign(_to_be_signed(protected, payload, purpose))
+    return _TAG_SIGN1 + cbor.encode([protected, {}, payload, signature])
+
+
+def parse1(data: bytes) -> Sign1:
+    """The parts of a COSE_Sign1, without trust.
+
+    Raises: Malformed, WrongAlgorithm.
+    """
+    if data[:1] != _TAG_SIGN1:
+        raise Malformed("not a tagged COSE_Sign1 (RFC 9052 section 2)")
+    parts = cbor.decode(data[1:])
+    match parts:
+        case [bytes() as protected, dict() as unprotected, bytes() as payload, bytes() as signature]:
+            pass
+        case _:
+            raise Malformed("a COSE_Sign1 has a protected header, an unprotected header, a payload and a signature")
+    if unprotected:
+        raise Malformed("the unprotected header must be empty")
+    if len(signature) != SIGNATURE_SIZE:
+        raise Malformed(f"an Ed25519 signature has {SIGNATURE_SIZE} bytes")
+    header = cbor.decode_map(protected)
+    if header.get(_ALG) != ED25519:
+        raise WrongAlgorithm(f"algorithm {header.get(_ALG)!r} is not Ed25519 ({ED25519})")
+    kid = header.get(_KID)
+    if set(header) != {_ALG, _KID} or not isinstance(kid, bytes) or len(kid) != KEY_ID_SIZE:
+        raise Malformed("the protected header must hold the algorithm and an 8-byte key id, nothing else")
+    return Sign1(protected=protected, key_id=kid, payload=payload, signature=signature)
+
+
+def to_be_signed(parts: Sign1, *, purpose: Purpose) -> bytes:
+    """The Sig_structure of RFC 9052 section 4.4, for verifiers that bring their own Ed25519."""
+    return _to_be_signed(parts.protected, parts.payload, purpose)
+
+
+def verify1(data: bytes, *, keys: Mapping[bytes, bytes], purpose: Purpose) -> bytes:
+    """The payload, once the signature holds. `keys` maps key id (8 bytes) to public key (32 bytes).
+
+    Raises: Malformed, WrongAlgorithm, UnknownKey, BadSignature.
+    """
+    parts = parse1(data)
+    public_key = keys.get(parts.key_id)
+    if public_key is None:
+        raise UnknownKey(parts.key_id)
+    check_signature(parts, public_key=public_key, purpose=purpose)
+    return parts.payload
+
+
+def check_signature(parts: Sign1, *, public_key: bytes, purpose: Purpose) -> None:
+    """Raises: BadSignature."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(parts.signature, to_be_signed(parts, purpose=purpose))
+    except (InvalidSignature, ValueError) as error:
+        raise BadSignature(f"signature does not verify for {purpose}") from error
+
+
+def keyring(*public_keys: bytes) -> dict[bytes, bytes]:
+    """Key id to public key, for verify1."""
+    return {key_id(public_key): public_key for public_key in public_keys}
+
+
+def _to_be_signed(protected: bytes, payload: bytes, purpose: Purpose) -> bytes:
+    return cbor.encode(["Signature1", protected, purpose.aad, payload])

@@ -1,0 +1,130 @@
+"""Frozen dataclasses as CBOR maps with integer labels. A label's number is frozen and never reused.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    device_id: str = label(1, most=16)
+    up_to_seq: int = label(3)
+"""
+
+import dataclasses
+import types
+from collections.abc import Hashable, Mapping
+from enum import IntEnum
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from firmware_protocol.errors import Malformed, UnknownClaim
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    number: int
+    kind: Any
+    optional: bool
+    size: int | None
+    most: int | None
+
+
+def label(number: int, *, size: int | None = None, most: int | None = None, optional: bool = False) -> Any:  # noqa: ANN401 - dataclass field
+    """A field with its wire label. `size`: exact bytes; `most`: longest string, or most items of an array."""
+    metadata = {"number": number, "size": size, "most": most}
+    if optional:
+        return dataclasses.field(default=None, metadata=metadata)
+    return dataclasses.field(metadata=metadata)
+
+
+def to_map(value: Any) -> dict[int, Any]:  # noqa: ANN401 - any labelled dataclass
+    """Absent optional fields are left out."""
+    out: dict[int, Any] = {}
+    for field in _fields(type(value)):
+        item = getattr(value, field.name)
+        if item is not None:
+            out[field.number] = _plain(item)
+    return out
+
+
+def from_map(cls: type[T], data: Mapping[int, Any], *, ignore_unknown: bool = False) -> T:
+    """Raises: UnknownClaim for a label `cls` does not know (unless ignored), Malformed for anything else that does not fit."""
+    fields = {field.number: field for field in _fields(cls)}
+    unknown = set(data) - set(fields)
+    if unknown and not ignore_unknown:
+        raise UnknownClaim(f"{cls.__name__} has no label {sorted(unknown)[0]}")
+    arguments: dict[str, Any] = {}
+    for number, field in fields.items():
+        if number in data:
+            arguments[field.name] = _typed(cls.__name__, field, field.kind, data[number])
+        elif not field.optional:
+            raise Malformed(f"{cls.__name__} lacks label {number} ({field.name})")
+    return cls(**arguments)
+
+
+def _plain(item: Any) -> Any:  # noqa: ANN401
+    if isinstance(item, IntEnum):
+        return int(item)
+    if isinstance(item, tuple):
+        return [_plain(part) for part in item]
+    if dataclasses.is_dataclass(item):
+        return to_map(item)
+    return item
+
+
+def _typed(owner: str, field: _Field, kind: Any, raw: Any) -> Any:  # noqa: ANN401
+    where = f"{owner}.{field.name}"
+    if get_origin(kind) is tuple:
+        return _typed_tuple(where, field, get_args(kind)[0], raw)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(raw, dict):
+            raise Malformed(f"{where} must be a map")
+        return from_map(kind, raw)
+    if isinstance(kind, type) and issubclass(kind, IntEnum):
+        return _typed_enum(where, kind, raw)
+    if type(raw) is not kind:
+        raise Malformed(f"{where} must be {kind.__name__}, not {type(raw).__name__}")
+    if isinstance(raw, int) and not isinstance(raw, bool) and raw < 0:
+        raise Malformed(f"{where} must not be negative")
+    if isinstance(raw, bytes | str):
+        _check_size(where, field, len(raw))
+    return raw
+
+
+def _typed_enum(where: str, kind: type[IntEnum], raw: Any) -> IntEnum:  # noqa: ANN401
+    if type(raw) is not int:
+        raise Malformed(f"{where} must be int, not {type(raw).__name__}")
+    try:
+        return kind(raw)
+    except ValueError as error:
+        raise UnknownClaim(f"{where} has no value {raw}") from error
+
+
+def _typed_tuple(where: str, field: _Field, kind: Any, raw: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    if not isinstance(raw, list):
+        raise Malformed(f"{where} must be an array")
+    if field.most is not None and len(raw) > field.most:
+        raise Malformed(f"{where} has {len(raw)} items, at most {field.most}")
+    inner = dataclasses.replace(field, most=None)
+    return tuple(_typed(where, inner, kind, item) for item in raw)
+
+
+def _check_size(where: str, field: _Field, length: int) -> None:
+    if field.size is not None and length != field.size:
+        raise Malformed(f"{where} must have {field.size} bytes, has {length}")
+    if field.most is not None and length > field.most:
+        raise Malformed(f"{where} has {length}, at most {field.most}")
+
+
+@cache
+def _fields(cls: Hashable) -> tuple[_Field, ...]:
+    hints = get_type_hints(cls)
+    fields = []
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # cache() wants Hashable, a class is
+        kind = hints[field.name]
+        optional = False
+        if get_origin(kind) in (Union, types.UnionType):
+            kind = next(part for part in get_args(kind) if part is not type(None))
+            optional = True
+        meta = field.metadata
+        fields.append(_Field(field.name, meta["number"], kind, optional, meta["size"], meta["most"]))
+    return tuple(fields)

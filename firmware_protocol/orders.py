@@ -1,0 +1,89 @@
+"""What the server signs for a device besides the token: permit, receipt, time, policy, pairing. One dataclass per object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from firmware_protocol import cbor, cose
+from firmware_protocol.cose import SigningKey
+from firmware_protocol.labelled import from_map, label, to_map
+from firmware_protocol.purposes import Purpose
+
+MAX_RECEIPT_PHOTOS: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """One stroke, on one page, seen in one photo (design: D4)."""
+
+    device_id: str = label(1, most=16)
+    token_id: bytes = label(2, size=16)
+    stroke: int = label(3)  # counts from 1 within the token
+    page: int = label(4)  # counts from 1 within the document
+    page_digest: bytes = label(5, size=32)  # SHA-256 of the approved page's canonical form
+    photo_digest: bytes = label(6, size=32)  # SHA-256 of the device's own last before-photo
+    stroke_nonce: bytes = label(7, size=16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The ledger holds this device's events up to `up_to_seq` without a gap, and the named photos."""
+
+    device_id: str = label(1, most=16)
+    generation: int = label(2)
+    up_to_seq: int = label(3)
+    chain_hash: bytes = label(4, size=32)  # SHA-256 of the signed event `up_to_seq`
+    photo_digests: tuple[bytes, ...] = label(5, size=32, most=MAX_RECEIPT_PHOTOS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedTime:
+    """Server time; counts only while `boot_nonce` is the device's own of this boot and fresh (10 s)."""
+
+    device_id: str = label(1, most=16)
+    boot_nonce: bytes = label(2, size=16)
+    unix_ms: int = label(3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Standing orders. `epoch` only rises; every token of an older epoch dies."""
+
+    device_id: str = label(1, most=16)
+    epoch: int = label(2)
+    suspended: bool = label(3)
+    max_offline_strokes: int | None = label(4, optional=True)
+    time_floor_ms: int | None = label(5, optional=True)
+    next_issuer_key: bytes | None = label(6, size=32, optional=True)
+    sweep_required: bool | None = label(7, optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a device accepts when it is paired: who may order it from now on. Signed by nobody: a person compares six digits."""
+
+    installation_id: bytes = label(1, size=16)
+    issuer_key: bytes = label(2, size=32)
+    recovery_key: bytes = label(3, size=32)
+    root_key: bytes = label(4, size=32)
+    server_nonce: bytes = label(5, size=16)
+    trace_host: str = label(6, most=64)  # HOST[:PORT] of the public page, goes into printed codes
+
+
+Order = TypeVar("Order", Permit, Receipt, SignedTime, Policy)
+
+PURPOSE_OF: Final[dict[type, Purpose]] = {
+    Permit: Purpose.PERMIT,
+    Receipt: Purpose.RECEIPT,
+    SignedTime: Purpose.TIME,
+    Policy: Purpose.POLICY,
+}
+
+
+def sign(order: Permit | Receipt | SignedTime | Policy, *, key: SigningKey) -> bytes:
+    return cose.sign1(cbor.encode(to_map(order)), key=key, purpose=PURPOSE_OF[type(order)])
+
+
+def verify(cls: type[Order], data: bytes, *, keys: Mapping[bytes, bytes]) -> Order:
+    """Raises: Malformed, UnknownClaim, WrongAlgorithm, UnknownKey, BadSignature."""
+    return from_map(cls, cbor.decode_map(cose.verify1(data, keys=keys, purpose=PURPOSE_OF[cls])))
