@@ -15,7 +15,8 @@ from firmware_protocol.purposes import Purpose
 ED25519: Final = -19
 """COSE algorithm "Ed25519", RFC 9864 section 2.2; the polymorphic -8 is refused."""
 
-KEY_ID_SIZE: Final = 8
+KEY_ID_SIZE: Final = 4
+"""Enough to pick a key, not to trust it; the server refuses to enrol a key whose id is taken (docs/protocol.md, "Key ids")."""
 SIGNATURE_SIZE: Final = 64
 _TAG_SIGN1: Final = b"\xd2"
 _ALG: Final = 1
@@ -46,7 +47,7 @@ class Sign1:
 
 
 def key_id(public_key: bytes) -> bytes:
-    """The first 8 bytes of SHA-256 over the 32-byte public key."""
+    """The first 4 bytes of SHA-256 over the 32-byte public key."""
     return hashlib.sha256(public_key).digest()[:KEY_ID_SIZE]
 
 
@@ -78,7 +79,7 @@ def parse1(data: bytes) -> Sign1:
         raise WrongAlgorithm(f"algorithm {header.get(_ALG)!r} is not Ed25519 ({ED25519})")
     kid = header.get(_KID)
     if set(header) != {_ALG, _KID} or not isinstance(kid, bytes) or len(kid) != KEY_ID_SIZE:
-        raise Malformed("the protected header must hold the algorithm and an 8-byte key id, nothing else")
+        raise Malformed("the protected header must hold the algorithm and a 4-byte key id, nothing else")
     return Sign1(protected=protected, key_id=kid, payload=payload, signature=signature)
 
 
@@ -88,7 +89,7 @@ def to_be_signed(parts: Sign1, *, purpose: Purpose) -> bytes:
 
 
 def verify1(data: bytes, *, keys: Mapping[bytes, bytes], purpose: Purpose) -> bytes:
-    """The payload, once the signature holds. `keys` maps key id (8 bytes) to public key (32 bytes).
+    """The payload, once the signature holds. `keys` maps key id (4 bytes) to public key (32 bytes).
 
     Raises: Malformed, WrongAlgorithm, UnknownKey, BadSignature.
     """

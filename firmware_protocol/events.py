@@ -217,7 +217,7 @@ class PagesSwept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    operator: bytes = label(1, size=8)
+    operator: bytes = label(1, size=4)
     method: int = label(2)  # 1 PIN, 2 badge, 3 passkey
     present: bool = label(3)
 
@@ -274,7 +274,7 @@ _TYPE_OF: Final = {cls: event_type for event_type, cls in BODY_OF.items()}
 class Header:
     """What every event carries. `time_ms` is Unix time and present only after signed time arrived in this boot."""
 
-    device_id: str = label(1, most=16)
+    device_id: str = label(1, most=12)
     generation: int = label(2)
     seq: int = label(3)  # never restarts within a generation
     boot: int = label(4)

@@ -2,13 +2,13 @@
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    device_id: str = label(1, most=16)
+    device_id: str = label(1, most=12)
     up_to_seq: int = label(3)
 """
 
 import dataclasses
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -115,11 +115,15 @@ def _check_size(where: str, field: _Field, length: int) -> None:
         raise Malformed(f"{where} has {length}, at most {field.most}")
 
 
+def _fields(cls: type) -> tuple[_Field, ...]:
+    return _cached_fields(cls)
+
+
 @cache
-def _fields(cls: Hashable) -> tuple[_Field, ...]:
+def _cached_fields(cls: Any) -> tuple[_Field, ...]:
     hints = get_type_hints(cls)
     fields = []
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # cache() wants Hashable, a class is
+    for field in dataclasses.fields(cls):
         kind = hints[field.name]
         optional = False
         if get_origin(kind) in (Union, types.UnionType):

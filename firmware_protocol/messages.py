@@ -161,7 +161,7 @@ class Hello:
 
     proto_min: int = label(1)
     proto_max: int = label(2)
-    device_id: str = label(3, most=16)
+    device_id: str = label(3, most=12)
     model: str = label(4, most=24)
     firmware: str = label(5, most=16)
     public_key: bytes = label(6, size=32)
@@ -250,7 +250,7 @@ class SignedEvent:
 class PairDevice:
     """Type 0x8C."""
 
-    device_id: str = label(1, most=16)
+    device_id: str = label(1, most=12)
     public_key: bytes = label(2, size=32)
     nonce: bytes = label(3, size=16)
 

@@ -16,7 +16,7 @@ MAX_RECEIPT_PHOTOS: Final = 8
 class Permit:
     """One stroke, on one page, seen in one photo (design: D4)."""
 
-    device_id: str = label(1, most=16)
+    device_id: str = label(1, most=12)
     token_id: bytes = label(2, size=16)
     stroke: int = label(3)  # counts from 1 within the token
     page: int = label(4)  # counts from 1 within the document
@@ -29,7 +29,7 @@ class Permit:
 class Receipt:
     """The ledger holds this device's events up to `up_to_seq` without a gap, and the named photos."""
 
-    device_id: str = label(1, most=16)
+    device_id: str = label(1, most=12)
     generation: int = label(2)
     up_to_seq: int = label(3)
     chain_hash: bytes = label(4, size=32)  # SHA-256 of the signed event `up_to_seq`
@@ -40,7 +40,7 @@ class Receipt:
 class SignedTime:
     """Server time; counts only while `boot_nonce` is the device's own of this boot and fresh (10 s)."""
 
-    device_id: str = label(1, most=16)
+    device_id: str = label(1, most=12)
     boot_nonce: bytes = label(2, size=16)
     unix_ms: int = label(3)
 
@@ -49,7 +49,7 @@ class SignedTime:
 class Policy:
     """Standing orders. `epoch` only rises; every token of an older epoch dies."""
 
-    device_id: str = label(1, most=16)
+    device_id: str = label(1, most=12)
     epoch: int = label(2)
     suspended: bool = label(3)
     max_offline_strokes: int | None = label(4, optional=True)

@@ -62,7 +62,7 @@ class SealClaims:
     document_digest: bytes = label(6, size=32)
     head_id: bytes = label(7, size=8)
     voucher_counter: int | None = label(8, optional=True)
-    operator: bytes | None = label(9, size=8, optional=True)
+    operator: bytes | None = label(9, size=4, optional=True)
     first_page: int | None = label(10, optional=True)
     last_page: int | None = label(11, optional=True)
     approver_proofs: bytes | None = label(12, size=32, optional=True)
