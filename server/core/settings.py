@@ -1,0 +1,85 @@
+"""One settings object for every role; environment variables with the prefix CINNABAR_, or `home/settings.env`."""
+
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Everything has a default that works on one machine without root."""
+
+    model_config = SettingsConfigDict(env_prefix="CINNABAR_", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".cinnabar")
+    """Everything this installation keeps: keys, database, files, secrets. Mode 0700."""
+    installation: str = "Cinnabar"
+    """Name of the company or office as people read it; part of the trust bundle and of the log's name."""
+    host: str = "localhost"
+    """Host name that people type and that QR codes carry; in the TLS certificate."""
+    database_url: str = ""
+    """SQLAlchemy URL: `sqlite:///FILE` (default: in home) or `postgresql+psycopg://...`."""
+    public_url: str = ""
+    """https://HOST:PORT of the public verify pages, as printed in trace codes; default from host and public_port."""
+    bind: str = "127.0.0.1"
+    """Address the web and public roles listen on."""
+    web_port: int = Field(default=8443, ge=0, le=65535)
+    public_port: int = Field(default=8444, ge=0, le=65535)
+    mqtt_url: str = ""
+    """mqtt://HOST:PORT or mqtts://...; empty: the embedded broker on loopback (see `mqtt_port`)."""
+    mqtt_port: int = Field(default=18883, ge=0, le=65535)
+    """Loopback port of the embedded broker."""
+    blob_url: str = ""
+    """file:///FOLDER or s3://BUCKET/PREFIX; default: in home."""
+    language: Literal["en", "es", "zh"] = "en"
+    """Language when neither cookie nor browser names one."""
+    demo: bool = False
+    """Demo mode: every page says so, and keys are marked so that production never trusts them."""
+    key_passphrase: SecretStr | None = None
+    """Passphrase of the key files; else it is read from `key_passphrase_file`."""
+    key_passphrase_file: Path | None = None
+    """A file of mode 0600; default home/secrets/passphrase."""
+    log_format: Literal["pretty", "json"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    max_upload_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
+    """Longest request body the server reads."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: dict[str, object]) -> dict[str, object]:
+        """Derive the addresses that were left open from home, host and ports."""
+        home = Path(str(data.get("home") or Path.home() / ".cinnabar")).expanduser().absolute()
+        filled = dict(data) | {"home": home}
+        if not filled.get("database_url"):
+            filled["database_url"] = f"sqlite:///{home / 'cinnabar.sqlite3'}"
+        if not filled.get("blob_url"):
+            filled["blob_url"] = (home / "blobs").as_uri()
+        if not filled.get("key_passphrase_file"):
+            filled["key_passphrase_file"] = home / "secrets" / "passphrase"
+        if not filled.get("public_url"):
+            port = filled.get("public_port", cls.model_fields["public_port"].default)
+            filled["public_url"] = f"https://{filled.get('host', 'localhost')}:{port}"
+        return filled
+
+    @model_validator(mode="after")
+    def _addresses_are_addresses(self) -> Self:
+        if urlsplit(self.public_url).scheme != "https":
+            raise ValueError("public_url must start with https://")
+        if self.database_url.startswith("sqlite") and not urlsplit(self.database_url).path.strip("/"):
+            raise ValueError("an in-memory database is not durable; give a file")
+        return self
+
+    @property
+    def web_url(self) -> str:
+        """https://HOST:PORT of the dashboard and the API."""
+        return f"https://{self.host}:{self.web_port}"
+
+    @property
+    def broker_address(self) -> tuple[str, int]:
+        """Host and port of the MQTT broker, embedded or configured."""
+        if not self.mqtt_url:
+            return "127.0.0.1", self.mqtt_port
+        parts = urlsplit(self.mqtt_url)
+        return parts.hostname or "127.0.0.1", parts.port or (8883 if parts.scheme == "mqtts" else 1883)
