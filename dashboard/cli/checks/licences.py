@@ -27,7 +27,10 @@ def _licences(names: Iterable[str]) -> Iterable[tuple[str, str]]:
             continue  # locked for another platform
         stated = facts.json
         classifiers = [line for line in stated.get("classifier", []) if line.startswith("License ::")]
-        yield name, str(stated.get("license_expression") or " ".join(classifiers) or stated.get("license", "none stated"))
+        yield (
+            name,
+            str(stated.get("license_expression") or " ".join(classifiers) or stated.get("license", "none stated")),
+        )
 
 
 def main() -> None:
