@@ -1,5 +1,6 @@
 """What the server signs for a device besides the token: permit, receipt, time, policy, pairing. One dataclass per object."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -87,3 +88,11 @@ def sign(order: Permit | Receipt | SignedTime | Policy, *, key: SigningKey) -> b
 def verify(cls: type[Order], data: bytes, *, keys: Mapping[bytes, bytes]) -> Order:
     """Raises: Malformed, UnknownClaim, WrongAlgorithm, UnknownKey, BadSignature."""
     return from_map(cls, cbor.decode_map(cose.verify1(data, keys=keys, purpose=PURPOSE_OF[cls])))
+
+
+def page_digest(document_digest: bytes, page: int) -> bytes:
+    """What a permit names for page `page` (from 1) of a document: SHA-256 over a prefix, the document's SHA-256 and the number.
+
+    Bytes, not pixels: two renderers never agree on pixels, and the document digest already fixes the content.
+    """
+    return hashlib.sha256(b"seal/1/page" + document_digest + page.to_bytes(4, "big")).digest()
