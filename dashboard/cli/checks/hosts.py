@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Final
 
+import typer
+
 from dashboard.cli import ROOT
 
 REGISTRY: Final = re.compile(
@@ -27,7 +29,7 @@ def named_registries() -> list[str]:
 
 def main() -> None:
     found = named_registries()
-    print("\n".join(found))  # noqa: T201 - the answer
+    typer.echo("\n".join(found))
     sys.exit(1 if found else 0)
 
 
