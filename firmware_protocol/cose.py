@@ -1,4 +1,7 @@
-"""COSE_Sign1 (RFC 9052 section 4.2) with Ed25519 (-19, RFC 9864), an empty unprotected header and a purpose as external_aad."""
+"""COSE_Sign1 (RFC 9052 section 4.2) with Ed25519 (-19, RFC 9864).
+
+The unprotected header is empty; the purpose is the external_aad.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,7 +19,8 @@ ED25519: Final = -19
 """COSE algorithm "Ed25519", RFC 9864 section 2.2; the polymorphic -8 is refused."""
 
 KEY_ID_SIZE: Final = 4
-"""Enough to pick a key, not to trust it; the server refuses to enrol a key whose id is taken (docs/protocol.md, "Key ids")."""
+"""Enough to pick a key, not to trust it; the server refuses to enrol a key whose id is taken."""
+
 SIGNATURE_SIZE: Final = 64
 _TAG_SIGN1: Final = b"\xd2"
 _ALG: Final = 1

@@ -1,7 +1,7 @@
 """EVENT: what a device says happened, signed by the device and chained to the event before it.
 
-The signed bytes are the ledger's leaf; nobody ever re-encodes them. `previous` is SHA-256 over the whole signed event with
-sequence number one less (32 zero bytes for the first of a generation).
+The signed bytes are the ledger's leaf; nobody ever re-encodes them. `previous` is SHA-256 over the whole signed
+event with sequence number one less (32 zero bytes for the first of a generation).
 """
 
 import hashlib
@@ -239,9 +239,29 @@ class Lost:
 
 
 Body: TypeAlias = (
-    Boot | Paired | Grant | PageSeen | Intent | Done | Cancelled | Settled | Closed | Refusal | Tamper | ExtraStroke | Label
-    | HeadChanged | PolicySet | TimeSet | Sensor | Reset | PagesSwept | Operator | Firmware | Lost
-)  # fmt: skip
+    Boot
+    | Paired
+    | Grant
+    | PageSeen
+    | Intent
+    | Done
+    | Cancelled
+    | Settled
+    | Closed
+    | Refusal
+    | Tamper
+    | ExtraStroke
+    | Label
+    | HeadChanged
+    | PolicySet
+    | TimeSet
+    | Sensor
+    | Reset
+    | PagesSwept
+    | Operator
+    | Firmware
+    | Lost
+)
 
 BODY_OF: Final[dict[EventType, type[Any]]] = {
     EventType.BOOT: Boot,

@@ -78,7 +78,7 @@ class FrameCounters:
 
 
 class FrameDecoder:
-    """Bytes in, messages out. Noise between frames costs at most the frame it hits; nothing longer than MAX_FRAME is buffered."""
+    """Bytes in, messages out. Noise costs at most the frame it hits; nothing longer than MAX_FRAME is buffered."""
 
     def __init__(self) -> None:
         self.counters = FrameCounters()

@@ -47,11 +47,11 @@ def to_map(value: Any) -> dict[int, Any]:  # noqa: ANN401 - any labelled datacla
 
 
 def from_map(cls: type[T], data: Mapping[int, Any], *, ignore_unknown: bool = False) -> T:
-    """Raises: UnknownClaim for a label `cls` does not know (unless ignored), Malformed for anything else that does not fit."""
+    """Raises: UnknownClaim for an unknown label (unless ignored), Malformed for anything else that does not fit."""
     fields = {field.number: field for field in _fields(cls)}
     unknown = set(data) - set(fields)
     if unknown and not ignore_unknown:
-        raise UnknownClaim(f"{cls.__name__} has no label {sorted(unknown)[0]}")
+        raise UnknownClaim(f"{cls.__name__} has no label {min(unknown)}")
     arguments: dict[str, Any] = {}
     for number, field in fields.items():
         if number in data:
@@ -120,7 +120,7 @@ def _fields(cls: type) -> tuple[_Field, ...]:
 
 
 @cache
-def _cached_fields(cls: Any) -> tuple[_Field, ...]:
+def _cached_fields(cls: Any) -> tuple[_Field, ...]:  # noqa: ANN401 - mypy does not take a class for Hashable
     hints = get_type_hints(cls)
     fields = []
     for field in dataclasses.fields(cls):

@@ -1,7 +1,8 @@
 """Messages of the control link: deterministic CBOR `[ver, type, msg_id, body]` of at most 512 bytes.
 
-Requests go gateway -> device, each answered by one reply with the same msg_id; a retry has the same msg_id and gets the cached
-reply. Notices go device -> gateway unasked and are not answered; nothing is lost with a notice, it only says "look".
+Requests go gateway -> device, each answered by one reply with the same msg_id; a retry has the same msg_id and gets
+the cached reply. Notices go device -> gateway unasked and are not answered; nothing is lost with a notice, it only
+says "look".
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Feature(IntEnum):
     OPERATOR_PIN = 256
 
 
-# --- requests -----------------------------------------------------------------------------------------------------------
+# --- requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +153,7 @@ class AttestRequest:
     nonce: bytes = label(1, size=16)
 
 
-# --- replies ------------------------------------------------------------------------------------------------------------
+# --- replies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +279,7 @@ class Refused:
     detail: str | None = label(3, most=120, optional=True)
 
 
-# --- notices ------------------------------------------------------------------------------------------------------------
+# --- notices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,11 +297,36 @@ class PairingNotice:
 
 
 Message: TypeAlias = (
-    HelloRequest | ChallengeRequest | StatusRequest | RelockRequest | TokenRequest | CaptureRequest | PermitRequest | ReadEventRequest
-    | ReceiptRequest | PolicyRequest | TimeRequest | PairCommitRequest | PairTermsRequest | PairStatusRequest | AttestRequest
-    | Hello | Challenge | Status | Granted | Captured | Unlocked | SignedEvent | PairDevice | PairStatus | Attestation | Refused
-    | Accepted | StatusNotice | PairingNotice
-)  # fmt: skip
+    HelloRequest
+    | ChallengeRequest
+    | StatusRequest
+    | RelockRequest
+    | TokenRequest
+    | CaptureRequest
+    | PermitRequest
+    | ReadEventRequest
+    | ReceiptRequest
+    | PolicyRequest
+    | TimeRequest
+    | PairCommitRequest
+    | PairTermsRequest
+    | PairStatusRequest
+    | AttestRequest
+    | Hello
+    | Challenge
+    | Status
+    | Granted
+    | Captured
+    | Unlocked
+    | SignedEvent
+    | PairDevice
+    | PairStatus
+    | Attestation
+    | Refused
+    | Accepted
+    | StatusNotice
+    | PairingNotice
+)
 
 TYPE_OF: Final[dict[type[Any], int]] = {
     HelloRequest: 0x01,

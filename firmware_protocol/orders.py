@@ -1,4 +1,4 @@
-"""What the server signs for a device besides the token: permit, receipt, time, policy, pairing. One dataclass per object."""
+"""What the server signs for a device besides the token: permit, receipt, time, policy; and the terms of pairing."""
 
 import hashlib
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a device accepts when it is paired: who may order it from now on. Signed by nobody: a person compares six digits."""
+    """What a device accepts when it is paired: who may order it. Signed by nobody: a person compares six digits."""
 
     installation_id: bytes = label(1, size=16)
     issuer_key: bytes = label(2, size=32)
@@ -91,7 +91,7 @@ def verify(cls: type[Order], data: bytes, *, keys: Mapping[bytes, bytes]) -> Ord
 
 
 def page_digest(document_digest: bytes, page: int) -> bytes:
-    """What a permit names for page `page` (from 1) of a document: SHA-256 over a prefix, the document's SHA-256 and the number.
+    """What a permit names for page `page` (from 1): SHA-256 over a prefix, the document's SHA-256 and the number.
 
     Bytes, not pixels: two renderers never agree on pixels, and the document digest already fixes the content.
     """

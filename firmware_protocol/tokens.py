@@ -1,7 +1,8 @@
-"""TOKEN: the right to a few strokes on one device for one approved request. COSE_Sign1 over CWT claims (RFC 8392, RFC 9200).
+"""TOKEN: the right to a few strokes on one device for one approved request.
 
-A token names device, slot, head, document, count and window, and carries the device's own nonce (cnonce). A device refuses a
-claim it does not know. Claims of later features are numbered here and in seal.cddl from the start.
+COSE_Sign1 over CWT claims (RFC 8392, RFC 9200). A token names device, slot, head, document, count and window, and
+carries the device's own nonce (cnonce). A device refuses a claim it does not know. Claims of later features are
+numbered here and in seal.cddl from the start.
 """
 
 from collections.abc import Mapping
@@ -127,7 +128,7 @@ def read(payload: bytes) -> Token:
     claims = cbor.decode_map(payload)
     unknown = set(claims) - {AUD, EXP, NBF, IAT, CTI, CNONCE, EXI, SEAL}
     if unknown:
-        raise UnknownClaim(f"token claim {sorted(unknown)[0]} is unknown")
+        raise UnknownClaim(f"token claim {min(unknown)} is unknown")
     seal = _claim(claims, SEAL, dict)
     policy = from_map(SealClaims, seal)
     if policy.policy & 3 == 3:

@@ -1,6 +1,6 @@
 """TRACE CODE: what the QR on a paper says, signed by the device after the mechanical counter moved (design: D8).
 
-URL: HTTPS://HOST/V/ + base32 of a COSE_Sign1 of about 122 bytes: all characters of QR's alphanumeric mode, version <= 9-M.
+URL: HTTPS://HOST/V/ + base32 of a COSE_Sign1 of about 122 bytes: QR alphanumeric mode, version <= 9-M.
 A device signs it for an imprint; the server's trace key signs it for an electronic seal (counter 0).
 """
 
@@ -18,7 +18,7 @@ from firmware_protocol.labelled import from_map, label, to_map
 from firmware_protocol.purposes import Purpose
 
 MAX_CODE: Final = 136
-"""Longest signed code in bytes: 218 base32 characters leave 44 for HTTPS://HOST/V/ in version 9-M (262 alphanumerics)."""
+"""Longest signed code in bytes: 218 base32 characters leave 44 for HTTPS://HOST/V/ in version 9-M (262 in all)."""
 
 MAX_URL: Final = 262
 PATH: Final = "/V/"
@@ -50,7 +50,7 @@ def verify(data: bytes, *, keys: Mapping[bytes, bytes]) -> TraceCode:
 
 
 def url(signed_code: bytes, *, host: str) -> str:
-    """What the coder prints. `host` is HOST or HOST:PORT. Raises: Malformed, when it would not fit a version 9-M code."""
+    """What the coder prints. `host` is HOST or HOST:PORT. Raises: Malformed, when it would not fit version 9-M."""
     text = f"HTTPS://{host.upper()}{PATH}{base64.b32encode(signed_code).decode().rstrip('=')}"
     if len(text) > MAX_URL:
         raise Malformed(f"trace URL has {len(text)} characters, at most {MAX_URL}")
@@ -92,6 +92,6 @@ def normalise_short_code(typed: str) -> str:
 
 
 def _check_character(chars: list[str]) -> str:
-    """Weighted sum modulo 31, a prime above every weight: catches a misread character (unless 31 apart) and a swap of neighbours."""
+    """Weighted sum modulo 31, a prime above every weight: catches a misread character and a swap of neighbours."""
     total = sum((position + 1) * _SHORT_ALPHABET.index(char) for position, char in enumerate(chars))
     return _SHORT_ALPHABET[total % 31]
