@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 from fastapi import Depends, Request
 from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, Session, SQLModel
 
@@ -96,8 +97,7 @@ class Database:
         Callbacks given to `after_commit` run once, after the commit, in order, in this thread.
         """
         with Session(self.engine, expire_on_commit=False) as session:
-            callbacks: list[Callable[[], None]] = []
-            session.info[_AFTER_COMMIT] = callbacks
+            callbacks = _follow_rollbacks(session)
             session.connection()  # begin now: the write lock is taken before the first decision is read
             yield session
             session.commit()
@@ -118,6 +118,23 @@ def after_commit(db: Session, callback: Callable[[], None]) -> None:
     if callbacks is None:
         raise RuntimeError("after_commit needs a session from Database.write()")
     callbacks.append(callback)
+
+
+def _follow_rollbacks(session: Session) -> list[Callable[[], None]]:
+    """The session's list of callbacks; what was added inside a savepoint or transaction that rolls back leaves it."""
+    callbacks: list[Callable[[], None]] = []
+    session.info[_AFTER_COMMIT] = callbacks
+    marks: dict[SessionTransaction, int] = {}
+
+    def begun(_session: object, transaction: SessionTransaction) -> None:
+        marks[transaction] = len(callbacks)
+
+    def rolled_back(_session: object, transaction: SessionTransaction) -> None:
+        del callbacks[marks.get(transaction, 0) :]
+
+    event.listen(session, "after_transaction_create", begun)
+    event.listen(session, "after_soft_rollback", rolled_back)
+    return callbacks
 
 
 def _run_after_commit(callback: Callable[[], None]) -> None:
