@@ -1,0 +1,1 @@
+"""Electronic seals: certificates, time stamps, PAdES sealing, the verdict on a sealed PDF, the gate for documents."""
