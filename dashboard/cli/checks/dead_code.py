@@ -43,7 +43,7 @@ CALLED_BY_LIBRARY: Final = [
 def unused(root: Path) -> list[Item]:
     """What vulture finds in the packages, without what a library, a template or a test calls."""
     finder = Vulture(ignore_names=[*CALLED_BY_LIBRARY, *template_names(root)], ignore_decorators=CALLED_BY_DECORATOR)
-    finder.scavenge([root / folder for folder in (*PACKAGES, *USED_FROM)])
+    finder.scavenge([root / folder for folder in (*PACKAGES, *USED_FROM) if (root / folder).exists()])
     return [
         item
         for item in finder.get_unused_code(min_confidence=60)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 import typer
@@ -14,12 +15,12 @@ REGISTRY: Final = re.compile(
 )
 
 
-def named_registries() -> list[str]:
+def named_registries(root: Path) -> list[str]:
     """`path:line` of every mention in a tracked text file."""
-    listed = subprocess.run(("git", "ls-files", "-z"), cwd=ROOT, capture_output=True, check=True)  # noqa: S607 - git is the one tool a clone has
+    listed = subprocess.run(("git", "ls-files", "-z"), cwd=root, capture_output=True, check=True)  # noqa: S607 - git is the one tool a clone has
     found = []
     for name in filter(None, listed.stdout.decode().split("\0")):
-        file = ROOT / name
+        file = root / name
         content = file.read_bytes() if file.is_file() else b""
         for hit in REGISTRY.finditer(content):
             line = content.count(b"\n", 0, hit.start()) + 1
@@ -28,7 +29,7 @@ def named_registries() -> list[str]:
 
 
 def main() -> None:
-    found = named_registries()
+    found = named_registries(ROOT)
     typer.echo("\n".join(found))
     sys.exit(1 if found else 0)
 

@@ -22,12 +22,12 @@ Place = tuple[str, int]
 """Path from the root, and line number from 1."""
 
 
-def repeats(files: Iterable[Path]) -> list[str]:
+def repeats(files: Iterable[Path], root: Path) -> list[str]:
     """One line per repeated block: its length in lines and where both copies begin."""
     windows: dict[tuple[str, ...], Place] = {}
     copies: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for file in files:
-        name = str(file.relative_to(ROOT))
+        name = str(file.relative_to(root))
         lines = _counting_lines(file.read_text(encoding="utf-8"))
         for start in range(len(lines) - SHORTEST_REPEAT + 1):
             window = tuple(text for _number, text in lines[start : start + SHORTEST_REPEAT])
@@ -67,7 +67,7 @@ def _docstring_and_import_lines(tree: ast.Module) -> set[int]:
 
 
 def main() -> None:
-    found = repeats(file for folder in sys.argv[1:] for file in sorted((ROOT / folder).rglob("*.py")))
+    found = repeats((file for folder in sys.argv[1:] for file in sorted((ROOT / folder).rglob("*.py"))), ROOT)
     typer.echo("\n".join(found))
     sys.exit(1 if found else 0)
 

@@ -4,6 +4,7 @@ Catalogues are `*.po` files at PACKAGE/.../locale/LANGUAGE/LC_MESSAGES/. While t
 """
 
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +39,7 @@ def catalogues(root: Path, language: str) -> list[Catalog]:
         for folder in (language, f"{language}_*")
         for file in sorted((root / package).glob(f"**/locale/{folder}/LC_MESSAGES/*.po"))
     ]
-    return [read_po(file.open("rb"), locale=file.parent.parent.name) for file in files]
+    return [read_po(BytesIO(file.read_bytes()), locale=file.parent.parent.name) for file in files]
 
 
 def missing(root: Path) -> list[str]:
