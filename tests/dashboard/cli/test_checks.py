@@ -66,6 +66,22 @@ def test_missing_translation_is_named_with_its_place(tmp_path: Path, spanish: st
     assert translations.missing(tmp_path) == ["dashboard/templates/page.html:1: no es for 'Ready to stamp'"]
 
 
+def test_update_adds_what_is_missing_and_keeps_what_is_translated(tmp_path: Path) -> None:
+    old = 'msgid "Not found"\nmsgstr "no hallado"\n\nmsgid "gone"\nmsgstr "ido"\n'
+    write(tmp_path, SCREEN | catalogue("es", old))
+    translations.update(tmp_path)
+    spanish = (tmp_path / "dashboard/locale/es/LC_MESSAGES/messages.po").read_text()
+    assert 'msgid "Ready to stamp"\nmsgstr ""' in spanish
+    assert 'msgid "Not found"\nmsgstr "no hallado"' in spanish
+    assert "gone" not in spanish
+    missing = translations.missing(tmp_path)
+    assert sorted(line.split(": ")[1] for line in missing) == [
+        "no es for 'Ready to stamp'",
+        "no zh for 'Not found'",
+        "no zh for 'Ready to stamp'",
+    ]
+
+
 def test_uncalled_code_is_named_and_template_and_test_uses_count(tmp_path: Path) -> None:
     write(
         tmp_path,
