@@ -10,7 +10,7 @@ Ask = Callable[..., httpx.Response]
 
 @pytest.fixture
 def ask() -> Ask:
-    """One request to an app, in this process: ask(app, "POST", "/path", headers=...)."""
+    """Sends one request to an app in this process: app, method, path, then what httpx takes."""
 
     def send(app: FastAPI, method: str, path: str, **options: object) -> httpx.Response:
         async def run() -> httpx.Response:
