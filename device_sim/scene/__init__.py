@@ -1,0 +1,1 @@
+"""The scene of the simulated device: paper, ink, light and camera. No sockets, no clock, injected randomness."""
