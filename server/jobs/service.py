@@ -1,0 +1,112 @@
+"""Jobs: promised in the caller's transaction, done at least once by the worker role.
+
+`enqueue` writes the promise; if the caller rolls back there is no job. A handler may run twice (the process can die
+between its work and the note that it is done), so handlers are idempotent: look first, then do.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from sqlmodel import Session
+
+from server.core.db import after_commit
+from server.core.runtime import Runtime
+from server.jobs import store
+from server.jobs.models import Job, JobState
+
+Handler = Callable[[Runtime, dict[str, Any]], None]
+"""Does one job; opens its own sessions. Raising means "try again later"."""
+
+LEASE: Final = timedelta(minutes=5)
+"""How long a worker may hold a job before another takes it over; longer than any handler's own deadlines."""
+MAX_ATTEMPTS: Final = 8
+"""With the waits below, a job is tried for about 20 minutes before a person must look."""
+FIRST_WAIT: Final = timedelta(seconds=5)
+LONGEST_WAIT: Final = timedelta(minutes=15)
+
+_handlers: dict[str, Handler] = {}
+_wake = threading.Event()
+
+log = structlog.get_logger(__name__)
+
+
+def handler(kind: str) -> Callable[[Handler], Handler]:
+    """Decorator in a slice's `tasks.py`: this function does jobs of `kind`.
+
+    Raises: ValueError, when two functions claim one kind.
+    """
+
+    def register(function: Handler) -> Handler:
+        if _handlers.setdefault(kind, function) is not function:
+            raise ValueError(f"two handlers for {kind}")
+        return function
+
+    return register
+
+
+def enqueue(db: Session, kind: str, payload: dict[str, Any], *, now: datetime, delay: timedelta = timedelta(0)) -> Job:
+    """Promise a job in the caller's transaction. `payload` is JSON: ids, digests in hex, numbers."""
+    job = store.add(db, kind=kind, payload=payload, now=now, run_at=now + delay)
+    after_commit(db, _wake.set)
+    return job
+
+
+def wait_after(attempts: int) -> timedelta:
+    """Doubling from 5 seconds to 15 minutes."""
+    doublings = max(0, attempts - 1)
+    return min(LONGEST_WAIT, FIRST_WAIT * (1 << doublings))
+
+
+def run_one(runtime: Runtime, *, owner: str) -> bool:
+    """Do the job that has been due longest; False when nothing is due."""
+    with runtime.db.read() as db:
+        if not store.anything_due(db, now=runtime.now()):
+            return False
+    with runtime.db.write() as db:
+        job = store.lease_next(db, owner=owner, now=runtime.now(), lease=LEASE)
+    if job is None or job.id is None:
+        return False
+    error = None if job.attempts > MAX_ATTEMPTS else _do(runtime, job)
+    with runtime.db.write() as db:
+        mine = store.held(db, job.id, owner=owner)
+        if mine is not None:  # else the lease ran out and another worker has it: its outcome counts
+            _settle(mine, error, now=runtime.now())
+            db.add(mine)
+    return True
+
+
+def run_until(runtime: Runtime, stop: threading.Event, *, owner: str, poll_s: float = 0.5) -> None:
+    """Do jobs until `stop` is set; looks every `poll_s` seconds for jobs promised by other processes."""
+    while not stop.is_set():
+        _wake.clear()
+        if not run_one(runtime, owner=owner):
+            _wake.wait(poll_s)
+
+
+def _do(runtime: Runtime, job: Job) -> str | None:
+    """None when done, else the name of what went wrong."""
+    function = _handlers.get(job.kind)
+    if function is None:
+        log.error("job_without_handler", job=job.id, kind=job.kind)
+        return "unknown_job"
+    try:
+        function(runtime, job.payload)
+    except Exception as error:  # a handler's failure is this job's business alone
+        log.warning("job_failed", job=job.id, kind=job.kind, attempt=job.attempts, exc_info=error)
+        return str(getattr(error, "code", type(error).__name__))
+    return None
+
+
+def _settle(job: Job, error: str | None, *, now: datetime) -> None:
+    job.lease = job.lease_until = None
+    if error is None and job.attempts <= MAX_ATTEMPTS:
+        job.state, job.finished_at = JobState.DONE, now
+        return
+    job.last_error = error or job.last_error or "lease_ran_out"
+    if job.attempts >= MAX_ATTEMPTS:
+        job.state, job.finished_at = JobState.FAILED, now
+    else:
+        job.state, job.run_at = JobState.WAITING, now + wait_after(job.attempts)

@@ -1,0 +1,52 @@
+"""Queries on the job table. No scope: jobs belong to the system; each payload names the tenant it works for."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_
+from sqlmodel import Session, col, select
+
+from server.jobs.models import Job, JobState
+
+
+def add(db: Session, *, kind: str, payload: dict[str, Any], now: datetime, run_at: datetime) -> Job:
+    job = Job(kind=kind, payload=payload, created_at=now, run_at=run_at)
+    db.add(job)
+    db.flush()
+    return job
+
+
+def anything_due(db: Session, *, now: datetime) -> bool:
+    return db.exec(select(Job.id).where(_due(now)).limit(1)).first() is not None
+
+
+def lease_next(db: Session, *, owner: str, now: datetime, lease: timedelta) -> Job | None:
+    """Take the job that has been due longest, with an attempt counted; None when nothing is due."""
+    query = select(Job).where(_due(now)).order_by(col(Job.run_at), col(Job.id)).limit(1)
+    job = db.exec(query.with_for_update(skip_locked=True)).first()
+    if job is None:
+        return None
+    job.state, job.lease, job.lease_until = JobState.LEASED, owner, now + lease
+    job.attempts += 1
+    db.add(job)
+    db.flush()
+    return job
+
+
+def held(db: Session, job_id: int, *, owner: str) -> Job | None:
+    """The job, if `owner` still holds its lease."""
+    query = select(Job).where(col(Job.id) == job_id, col(Job.lease) == owner, col(Job.state) == JobState.LEASED)
+    return db.exec(query.with_for_update()).one_or_none()
+
+
+def counts(db: Session) -> dict[str, int]:
+    """How many jobs are in each state."""
+    found = dict(db.exec(select(Job.state, func.count()).group_by(col(Job.state))).all())
+    return {state.value: found.get(state.value, 0) for state in JobState}
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    return or_(
+        and_(col(Job.state) == JobState.WAITING, col(Job.run_at) <= now),
+        and_(col(Job.state) == JobState.LEASED, col(Job.lease_until) < now),
+    )
