@@ -1,0 +1,150 @@
+"""The gateway's own HTTP: the keeper's page and the JSON below it. Starts a job only for a signed-in keeper."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict
+
+from gateway.device import DeviceAgent
+from gateway.errors import DeviceRefused, DeviceUnreachable, GatewayError, HeadOfficeRefused, OutOfOrder
+
+if TYPE_CHECKING:
+    from gateway.process import Gateway
+
+STATE_HEARTBEAT_S = 5.0
+
+
+class NoSuchDevice(GatewayError):
+    """No device with this id is connected here."""
+
+    code = "no_such_device"
+
+
+class SignIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    username: str
+    pin: str
+
+
+class Start(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    request_id: str
+
+
+def _gateway(request: Request) -> "Gateway":
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def _agent(request: Request, device_id: str) -> DeviceAgent:
+    found = _gateway(request).device(device_id)
+    if found is None:
+        raise NoSuchDevice(f"No device {device_id} is connected to this gateway.")
+    return found
+
+
+Agent = Annotated[DeviceAgent, Depends(_agent)]
+router = APIRouter(prefix="/api")
+
+
+def create_app(gateway: "Gateway") -> FastAPI:
+    from gateway.session_page.routes import page_router
+
+    app = FastAPI(title="Cinnabar gateway", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.gateway = gateway
+    app.add_exception_handler(GatewayError, _problem)
+    app.include_router(router)
+    app.include_router(page_router(gateway))
+    return app
+
+
+@router.get("/state")
+async def state(request: Request) -> dict[str, Any]:
+    return _gateway(request).state()
+
+
+@router.get("/events")
+async def events(request: Request) -> StreamingResponse:
+    return StreamingResponse(_changes(_gateway(request), request), media_type="text/event-stream")
+
+
+@router.post("/devices/{device_id}/sign-in")
+async def sign_in(device: Agent, body: SignIn) -> dict[str, Any]:
+    return await device.sign_in(body.username, body.pin)
+
+
+@router.post("/devices/{device_id}/sign-out")
+async def sign_out(device: Agent, request: Request) -> dict[str, Any]:
+    device.sign_out()
+    return _gateway(request).state()
+
+
+@router.get("/devices/{device_id}/jobs")
+async def jobs(device: Agent) -> list[dict[str, Any]]:
+    return await device.jobs()
+
+
+@router.post("/devices/{device_id}/start")
+async def start(device: Agent, body: Start, request: Request) -> dict[str, Any]:
+    await device.start(body.request_id)
+    return _gateway(request).state()
+
+
+@router.post("/devices/{device_id}/capture")
+async def capture(device: Agent, request: Request) -> dict[str, Any]:
+    await device.capture()
+    return _gateway(request).state()
+
+
+@router.post("/devices/{device_id}/abort")
+async def abort(device: Agent, request: Request) -> dict[str, Any]:
+    await device.abort()
+    return _gateway(request).state()
+
+
+@router.post("/devices/{device_id}/pair")
+async def pair(device: Agent, request: Request) -> dict[str, Any]:
+    from gateway.pairing import pair as pair_device
+
+    return {"state": await pair_device(device, _gateway(request).head_office)}
+
+
+@router.post("/devices/{device_id}/scan")
+async def scan(device: Agent) -> dict[str, Any]:
+    return await device.scan()
+
+
+async def _changes(gateway: "Gateway", request: Request) -> AsyncIterator[str]:
+    """Server-sent events that only say "state changed", and a heartbeat."""
+    changed = gateway.changes.join()
+    try:
+        while not await request.is_disconnected():
+            yield "event: state\ndata: {}\n\n"
+            try:
+                await asyncio.wait_for(changed.wait(), STATE_HEARTBEAT_S)
+            except TimeoutError:
+                continue
+            changed.clear()
+    finally:
+        gateway.changes.leave(changed)
+
+
+async def _problem(_request: Request, error: Exception) -> JSONResponse:
+    """RFC 9457."""
+    status = 500
+    match error:
+        case HeadOfficeRefused(status=refused):
+            status = refused
+        case DeviceRefused() | OutOfOrder():
+            status = 409
+        case NoSuchDevice():
+            status = 404
+        case DeviceUnreachable() | GatewayError():
+            status = 503
+    body = {"type": "about:blank", "status": status, "detail": str(error), "code": getattr(error, "code", "error")}
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")

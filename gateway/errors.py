@@ -1,0 +1,70 @@
+"""One error tree of the gateway. Each says what happened in words a keeper understands."""
+
+
+class GatewayError(Exception):
+    """`code` is stable; the text says what happened, whether the work is safe, and what to do next."""
+
+    code = "gateway_error"
+
+
+class DeviceUnreachable(GatewayError):
+    """The port is closed, gone, or does not answer."""
+
+    code = "device_unreachable"
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"The device at {where} does not answer. It stays locked. Check its cable and power.")
+        self.where = where
+
+
+class DeviceRefused(GatewayError):
+    """The device said no; `reason` is a firmware_protocol Reason."""
+
+    code = "device_refused"
+
+    def __init__(self, *, reason: int, name: str, detail: str | None) -> None:
+        super().__init__(f"The device refused ({name.lower().replace('_', ' ')}{': ' + detail if detail else ''}).")
+        self.reason = reason
+        self.name = name
+
+
+class HeadOfficeUnreachable(GatewayError):
+    """No answer from headquarters over HTTPS or MQTT."""
+
+    code = "headquarters_unreachable"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"Headquarters does not answer ({what}). Nothing is lost: what was stamped waits here. "
+            "Try again in a moment."
+        )
+
+
+class HeadOfficeRefused(GatewayError):
+    """Headquarters answered no; the facts are those of its problem document (RFC 9457)."""
+
+    def __init__(self, *, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+
+
+class OutOfOrder(GatewayError):
+    """A step that does not fit where the session stands."""
+
+    code = "out_of_order"
+
+
+class PhotoBroken(GatewayError):
+    """The bytes fetched from the device do not have the digest it signed."""
+
+    code = "photo_broken"
+
+    def __init__(self, digest: bytes) -> None:
+        super().__init__(f"Photo {digest.hex()[:12]} came broken from the device; it is fetched again.")
+
+
+class BadConfiguration(GatewayError):
+    """gateway.json cannot be used."""
+
+    code = "bad_configuration"

@@ -1,0 +1,144 @@
+"""The gateway's process: devices, outbox, uplinks and the keeper's page in one asyncio loop."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import uvicorn
+
+from gateway import settings as configuration
+from gateway.api import create_app
+from gateway.bulk import PhotoStore
+from gateway.clock import SystemClock
+from gateway.device import DeviceAgent, Office
+from gateway.outbox import Outbox
+from gateway.settings import GatewaySettings
+from gateway.uplink.head_office import HeadOffice
+from gateway.uplink.mqtt import MqttUplink
+
+log = structlog.get_logger("gateway")
+HOST_ALLOWED: Final = ("127.0.0.1", "::1", "localhost")
+
+
+class Changes:
+    """Wakes whoever shows the state. Only the fact "something changed" travels; the reader asks for the rest."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Event] = set()
+
+    def tell(self) -> None:
+        for event in self._waiting:
+            event.set()
+
+    def join(self) -> asyncio.Event:
+        event = asyncio.Event()
+        self._waiting.add(event)
+        return event
+
+    def leave(self, event: asyncio.Event) -> None:
+        self._waiting.discard(event)
+
+
+class Gateway:
+    """Everything that lives as long as the process."""
+
+    def __init__(self, home: Path, settings: GatewaySettings, *, session_url: str) -> None:
+        self.settings = settings
+        self.changes = Changes()
+        self.outbox = Outbox(home / "outbox.db")
+        self.head_office = HeadOffice(settings)
+        self.uplink = MqttUplink(
+            settings,
+            birth=self.outbox.next_birth(),
+            session_url=session_url,
+            clock=SystemClock(),
+            on_down=self._on_down,
+        )
+        self._loop = asyncio.get_running_loop()
+        office = Office(
+            gateway_id=settings.gateway_id,
+            outbox=self.outbox,
+            photos=PhotoStore(home / "photos"),
+            head_office=self.head_office,
+            uplink=self.uplink,
+            clock=SystemClock(),
+            auto=settings.auto,
+            changed=self.changes.tell,
+        )
+        self.devices = [DeviceAgent(device, office) for device in settings.devices]
+
+    def device(self, device_id: str) -> DeviceAgent | None:
+        return next((agent for agent in self.devices if agent.device_id == device_id), None)
+
+    def _on_down(self, kind: str, device_id: str, payload: bytes) -> None:
+        self._loop.call_soon_threadsafe(self._deliver, kind, device_id, payload)
+
+    def _deliver(self, kind: str, device_id: str, payload: bytes) -> None:
+        agent = self.device(device_id)
+        if agent is not None:
+            agent.down(kind, payload)
+
+    def state(self) -> dict[str, Any]:
+        """What the session page shows, as JSON."""
+        return {
+            "gateway_id": self.settings.gateway_id,
+            "uplink": self.uplink.connected,
+            "waiting": self.outbox.counts(),
+            "devices": [_device_state(agent) for agent in self.devices],
+        }
+
+    async def run(self) -> None:
+        self.uplink.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for agent in self.devices:
+                    group.create_task(agent.run())
+        finally:
+            await asyncio.to_thread(self.uplink.stop)
+            await self.head_office.close()
+            self.outbox.close()
+
+
+def _device_state(agent: DeviceAgent) -> dict[str, Any]:
+    session = agent.session
+    return {
+        "device_id": agent.device_id,
+        "enrolment": agent.enrolment,
+        "operator": agent.operator,
+        **agent.facts(),
+        "session": {
+            "step": session.step.value,
+            "request_id": session.request_id,
+            "title": session.title,
+            "strokes_total": session.strokes_total,
+            "strokes_left": session.strokes_left,
+            "page": session.page,
+            "code": session.code,
+            "text": session.text,
+            "differences": list(session.differences),
+        },
+    }
+
+
+async def serve(home: Path) -> None:
+    """Until SIGTERM or SIGINT. Raises: BadConfiguration."""
+    settings = configuration.load(home)
+    host, _, port = settings.listen.rpartition(":")
+    server = uvicorn.Server(uvicorn.Config("", host=host, port=int(port), log_level="warning", lifespan="off"))
+    sock = server.config.bind_socket()
+    session_url = f"http://{host}:{sock.getsockname()[1]}/"
+    gateway = Gateway(home, settings, session_url=session_url)
+    server.config.app = create_app(gateway)
+    sys.stdout.write(json.dumps({"gateway_id": settings.gateway_id, "session_url": session_url}) + "\n")
+    sys.stdout.flush()
+    work = asyncio.create_task(gateway.run())
+    page = asyncio.create_task(server.serve(sockets=[sock]))
+    done, _pending = await asyncio.wait({work, page}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    work.cancel()
+    await asyncio.gather(work, page, return_exceptions=True)
+    for task in done:
+        task.result()

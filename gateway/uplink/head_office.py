@@ -1,0 +1,145 @@
+"""What the gateway asks headquarters over HTTPS (docs/protocol.md, "Gateway API")."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from gateway.errors import HeadOfficeRefused, HeadOfficeUnreachable
+from gateway.settings import GatewaySettings
+
+TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
+UPLOAD_CHUNK: Final = 262_144
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAnswer:
+    """What headquarters saw on the page: match, doubtful or wrong."""
+
+    answer: str
+    reason: str
+    stroke: int
+    page: int
+    permit_sent: bool
+    text: str
+    differences: tuple[Json, ...]
+
+
+class HeadOffice:
+    """One connection pool. Every call raises HeadOfficeUnreachable or HeadOfficeRefused."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        context = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else True
+        self._client = httpx.AsyncClient(
+            base_url=settings.server_url.rstrip("/") + "/gateway/v1",
+            headers={"Authorization": f"Bearer {settings.secret}"},
+            timeout=TIMEOUT,
+            verify=context,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def hello(self, gateway_id: str, version: str, devices: list[Json]) -> Json:
+        return await self._post("hello", {"gateway_id": gateway_id, "version": version, "devices": devices})
+
+    async def sign_in(self, device_id: str, username: str, pin: str) -> Json:
+        return await self._post("sessions", {"device_id": device_id, "username": username, "pin": pin})
+
+    async def jobs(self, device_id: str) -> list[Json]:
+        jobs: list[Json] = await self._send("GET", f"devices/{device_id}/jobs")
+        return jobs
+
+    async def token(self, device_id: str, *, request_id: str, nonce: bytes, operator_id: str) -> Json:
+        body = {"request_id": request_id, "nonce": nonce.hex(), "operator_id": operator_id}
+        return await self._post(f"devices/{device_id}/tokens", body)
+
+    async def permit(self, device_id: str, *, event: bytes, preview: bytes) -> PageAnswer:
+        files = {
+            "event": ("event.cose", event, "application/cose"),
+            "preview": ("preview.jpg", preview, "image/jpeg"),
+        }
+        answer = await self._send("POST", f"devices/{device_id}/permits", files=files)
+        return PageAnswer(
+            answer=answer["answer"],
+            reason=answer["reason"],
+            stroke=answer["stroke"],
+            page=answer["page"],
+            permit_sent=answer["permit_sent"],
+            text=answer.get("text", ""),
+            differences=tuple(answer.get("differences", ())),
+        )
+
+    async def scan(self, device_id: str, *, event: bytes, photo: bytes) -> Json:
+        files = {"event": ("event.cose", event, "application/cose"), "photo": ("photo.jpg", photo, "image/jpeg")}
+        answer: Json = await self._send("POST", f"devices/{device_id}/scans", files=files)
+        return answer
+
+    async def signed_time(self, device_id: str, boot_nonce: bytes) -> bytes:
+        answer = await self._post(f"devices/{device_id}/time", {"boot_nonce": boot_nonce.hex()})
+        return bytes.fromhex(answer["time"])
+
+    async def pairing(self, device_id: str) -> Json:
+        return await self._post("pairings", {"device_id": device_id})
+
+    async def pairing_device(self, pairing_id: str, facts: Json) -> Json:
+        return await self._post(f"pairings/{pairing_id}/device", facts)
+
+    async def pairing_event(self, pairing_id: str, event: bytes) -> Json:
+        return await self._post(f"pairings/{pairing_id}/event", {"event": event.hex()})
+
+    async def pairing_state(self, pairing_id: str) -> str:
+        answer = await self._send("GET", f"pairings/{pairing_id}")
+        return str(answer["state"])
+
+    async def upload(self, digest: bytes, path: Path) -> None:
+        """Resumable: asks how much is there, sends the rest."""
+        url = f"blobs/{digest.hex()}"
+        size = path.stat().st_size  # noqa: ASYNC240 - one stat of a local file
+        head = await self._raw("HEAD", url)
+        offset = int(head.headers.get("Upload-Offset", "0"))
+        with path.open("rb") as file:
+            file.seek(offset)
+            while offset < size:
+                chunk = file.read(UPLOAD_CHUNK)
+                headers = {"Upload-Offset": str(offset), "Upload-Length": str(size)}
+                answer = await self._raw("PUT", url, content=chunk, headers=headers)
+                offset = int(answer.headers["Upload-Offset"])
+                file.seek(offset)
+
+    async def _post(self, path: str, body: Json) -> Json:
+        answer: Json = await self._send("POST", path, json=body)
+        return answer
+
+    async def _send(self, method: str, path: str, **request: Any) -> Any:  # noqa: ANN401 - JSON
+        response = await self._raw(method, path, **request)
+        return response.json() if response.content else {}
+
+    async def _raw(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx arguments
+        try:
+            response = await self._client.request(method, path, **request)
+        except httpx.HTTPError as error:
+            raise HeadOfficeUnreachable(type(error).__name__) from error
+        if response.is_success:
+            return response
+        if response.status_code >= 500:
+            raise HeadOfficeUnreachable(f"error {response.status_code}")
+        raise _refusal(response)
+
+
+def _refusal(response: httpx.Response) -> HeadOfficeRefused:
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    sentences = [str(problem[key]) for key in ("happened", "safe", "next") if problem.get(key)]
+    detail = " ".join(sentences) or str(
+        problem.get("detail") or f"Headquarters said no (error {response.status_code})."
+    )
+    return HeadOfficeRefused(status=response.status_code, code=str(problem.get("code", "refused")), detail=detail)
