@@ -96,7 +96,8 @@ class Outbox:
     def unsent(self, device_id: str, *, limit: int) -> list[KeptEvent]:
         with self._lock:
             rows = self._db.execute(
-                "SELECT generation, seq, signed FROM event WHERE device = ? AND sent = 0 ORDER BY generation, seq LIMIT ?",
+                "SELECT generation, seq, signed FROM event WHERE device = ? AND sent = 0"
+                " ORDER BY generation, seq LIMIT ?",
                 (device_id, limit),
             ).fetchall()
         return [KeptEvent(device_id=device_id, generation=g, seq=s, signed=e) for g, s, e in rows]
