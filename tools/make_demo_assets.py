@@ -50,10 +50,10 @@ RED: Final = (196, 18, 32)
 class Contract(FPDF):
     """One contract from its text; two pages, the second with the signatures."""
 
-    def __init__(self, text: dict[str, Any]) -> None:
+    def __init__(self, words: dict[str, Any]) -> None:
         super().__init__(format="A4")
-        self.text = text
-        self.chinese = text["language"] == "zh"
+        self.words = words
+        self.chinese = words["language"] == "zh"
         for style, name in (("", "Regular"), ("B", "Bold")):
             if self.chinese:
                 font = NOTO / f"NotoSerifCJK-{name}.ttc"
@@ -61,44 +61,44 @@ class Contract(FPDF):
             else:
                 self.add_font("contract", style, LIBERATION / f"LiberationSerif-{name}.ttf")
         self.set_creation_date(WRITTEN_ON)
-        self.set_title(text["title"])
-        self.set_lang(text["language"])
+        self.set_title(words["title"])
+        self.set_lang(words["language"])
         self.set_margins(LEFT, 20, 210 - RIGHT)
         self.set_auto_page_break(auto=False)
 
     def footer(self) -> None:
-        words = self.text["page_word"].format(page=self.page_no(), pages=2)
-        self._line(LEFT, 283, 120, self.text["footer"], size=8, grey=110)
-        self._line(RIGHT - 50, 283, 50, words, size=8, grey=110, align="R")
+        number = self.words["page_word"].format(page=self.page_no(), pages=2)
+        self._write_at(LEFT, 283, 120, self.words["footer"], size=8, grey=110)
+        self._write_at(RIGHT - 50, 283, 50, number, size=8, grey=110, align="R")
 
     def draw(self) -> bytes:
         self.add_page()
         self._opening()
-        for clause in self.text["clauses"]:
+        for clause in self.words["clauses"]:
             self._clause(clause)
             if clause.get("page_break"):
                 if self.get_y() > LAST_LINE:
-                    raise ValueError(f"{self.text['file']}: page 1 ends at {self.get_y():.0f} mm")
+                    raise ValueError(f"{self.words['file']}: page 1 ends at {self.get_y():.0f} mm")
                 self.add_page()
                 self.set_y(22)
         if self.get_y() > SIGN_TOP - 4:
-            raise ValueError(f"{self.text['file']}: the clauses run into the signatures, y {self.get_y():.0f} mm")
+            raise ValueError(f"{self.words['file']}: the clauses run into the signatures, y {self.get_y():.0f} mm")
         self._signatures()
         return bytes(self.output())
 
     def _opening(self) -> None:
-        self._line(LEFT, 20, RIGHT - LEFT, self.text["title"], size=20, style="B", align="C")
-        self._line(LEFT, 31, RIGHT - LEFT, self.text["number"], size=10, align="C", grey=60)
+        self._write_at(LEFT, 20, RIGHT - LEFT, self.words["title"], size=20, style="B", align="C")
+        self._write_at(LEFT, 31, RIGHT - LEFT, self.words["number"], size=10, align="C", grey=60)
         self.set_y(42)
-        self._paragraph(self.text["intro"])
+        self._paragraph(self.words["intro"])
         self.ln(3)
-        for name, value in self.text["facts"]:
+        for name, value in self.words["facts"]:
             top = self.get_y()
             self.set_xy(LEFT + 40, top + 1.4)
             self.set_font("contract", size=10)
             self.multi_cell(RIGHT - LEFT - 42, 5, value, align="L", new_x="LMARGIN", new_y="NEXT")
             bottom = self.get_y() + 1.4
-            self._line(LEFT + 2, top + 1.4, 37, name, size=10, style="B")
+            self._write_at(LEFT + 2, top + 1.4, 37, name, size=10, style="B")
             self.set_draw_color(120)
             self.set_line_width(0.2)
             self.rect(LEFT, top, 39, bottom - top)
@@ -133,31 +133,31 @@ class Contract(FPDF):
 
     def _signatures(self) -> None:
         self.set_y(SIGN_TOP)
-        self._paragraph(self.text["sign_intro"])
+        self._paragraph(self.words["sign_intro"])
         if self.get_y() > SIGN_TOP + 12.5:
-            raise ValueError(f"{self.text['file']}: the sentence above the signatures is too long")
-        self._party(LEFT_COLUMN, self.text["counterparty"], self.text["role_counterparty"])
-        self._party(RIGHT_COLUMN, self.text["company"], self.text["role_company"])
+            raise ValueError(f"{self.words['file']}: the sentence above the signatures is too long")
+        self._party(LEFT_COLUMN, self.words["counterparty"], self.words["role_counterparty"])
+        self._party(RIGHT_COLUMN, self.words["company"], self.words["role_company"])
         x, y = (at - SEAL_BOX / 2 for at in SEAL_CENTRE)
         self.set_draw_color(150)
         self.set_line_width(0.25)
         self.set_dash_pattern(dash=1.6, gap=1.2)
         self.rect(x, y, SEAL_BOX, SEAL_BOX)
         self.set_dash_pattern()
-        self._line(x, y + SEAL_BOX + 0.6, SEAL_BOX, self.text["seal_label"], size=7.5, align="C", grey=120)
+        self._write_at(x, y + SEAL_BOX + 0.6, SEAL_BOX, self.words["seal_label"], size=7.5, align="C", grey=120)
 
     def _party(self, column: tuple[float, float], name: str, role: str) -> None:
         start, end = column
-        self._line(start, 196, end - start, f"{self.text['signed_for']} {role}", size=8.5, grey=70)
-        self._line(start, 201, end - start, name, size=11, style="B")
+        self._write_at(start, 196, end - start, f"{self.words['signed_for']} {role}", size=8.5, grey=70)
+        self._write_at(start, 201, end - start, name, size=11, style="B")
         self.set_draw_color(60)
         self.set_line_width(0.2)
         tops = (222, 236, 250) if column == LEFT_COLUMN else (266, 274)
-        for top, label in zip(tops, self.text["sign_lines"], strict=False):
-            self._line(start, top, 26, label, size=8.5, grey=70)
+        for top, label in zip(tops, self.words["sign_lines"], strict=False):
+            self._write_at(start, top, 26, label, size=8.5, grey=70)
             self.line(start + 26, top + 4.4, end, top + 4.4)
 
-    def _line(
+    def _write_at(
         self,
         x: float,
         y: float,

@@ -130,6 +130,13 @@ class Scene:
         """
         return self._needed().pose.to_sheet(tray_mm)
 
+    def to_tray_mm(self, sheet_mm: tuple[float, float]) -> tuple[float, float]:
+        """Where over the tray a point of the sheet lies: where to press so as to hit it.
+
+        Raises: NoSheet.
+        """
+        return self._needed().pose.to_tray(sheet_mm)
+
     def _needed(self) -> Sheet:
         if self._sheet is None:
             raise NoSheet("there is no sheet on the tray")

@@ -116,6 +116,7 @@ def test_press_elsewhere_lands_elsewhere(make_scene: MakeScene, head: HeadArtwor
     x, y = middle(red_on_sheet(scene))
     wanted = scene.to_sheet_mm((100.0, 120.0))
     assert hypot(x - wanted[0], y - wanted[1]) < 0.8
+    assert scene.to_tray_mm(wanted) == pytest.approx((100.0, 120.0))
 
 
 @pytest.mark.parametrize("seed", range(100, 120))
