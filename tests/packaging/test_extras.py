@@ -1,5 +1,6 @@
 """One wheel; each role's extra alone in an empty environment installs and starts."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -35,7 +36,10 @@ class Installed:
         subprocess.run(install, check=True)
 
     def run(self, *command: str | Path) -> str:
-        answer = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+        variables = {
+            name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+        }  # the wheel, not the tree
+        answer = subprocess.run(command, cwd="/", env=variables, capture_output=True, text=True, check=False)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
 

@@ -33,7 +33,7 @@ CALLED_BY_LIBRARY: Final = [
     *("SliceTables", "render_broken_contract"),  # import-linter reads the one from .importlinter, and calls the other
     *("process_bind_param", "process_result_value", "load_dialect_impl"),  # SQLAlchemy column types
     *("settings_customise_sources", "model_post_init"),  # pydantic
-    *("async_request_tsa_response", "async_dummy_response"),  # pyHanko time stampers
+    *("async_request_tsa_response", "async_sign_raw"),  # pyHanko time stampers and signers
     *("upgrade", "downgrade"),  # Alembic migrations
     *("do_GET", "do_POST", "log_message", "emit", "format"),  # standard library handlers
     *("on_*", "connection_made", "connection_lost", "data_received", "datagram_received"),  # callbacks
