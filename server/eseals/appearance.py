@@ -6,10 +6,12 @@ the text under it show through; the code never does.
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
+import numpy as np
 import segno
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from server.eseals.refusals import BadArtwork, PlaceOutsidePage
 
@@ -27,6 +29,11 @@ MIN_DIAMETER_MM: Final = 10.0
 MAX_DIAMETER_MM: Final = 100.0
 MAX_ARTWORK_PIXELS: Final = 16_000_000
 
+OPAQUE: Final = 255
+_WHITE: Final = 0
+_BLACK: Final = 1
+_FIRST_INK: Final = 2
+"""Where in the palette the colours of the artwork begin."""
 _INK_COLOURS: Final = 24
 _ALPHA_STEP: Final = 17
 """Sixteen steps of transparency: enough for soft edges, and it packs well."""
@@ -70,11 +77,19 @@ def draw_seal(
     left, top = min(seal[0], box[0]), min(seal[1], box[1])
     right = max(seal[0] + seal[2], box[0] + code.width / _MM)
     bottom = max(seal[1] + seal[2], box[1] + code.height / _MM)
-    whole = Image.new("RGBA", (round((right - left) * _MM), round((bottom - top) * _MM)), (255, 255, 255, 0))
-    whole.paste(ink, (round((seal[0] - left) * _MM), round((seal[1] - top) * _MM)))
-    whole.paste(code, (round((box[0] - left) * _MM), round((box[1] - top) * _MM)))
+    size = round((right - left) * _MM), round((bottom - top) * _MM)
+    colours, alpha = Image.new("P", size, _WHITE), Image.new("L", size, 0)
+    colours.putpalette(ink.palette)
+    ink_at = round((seal[0] - left) * _MM), round((seal[1] - top) * _MM)
+    colours.paste(ink.colours, ink_at)
+    alpha.paste(ink.alpha, ink_at)
+    code_at = round((box[0] - left) * _MM), round((box[1] - top) * _MM)
+    colours.paste(code, code_at)
+    alpha.paste(255, (*code_at, code_at[0] + code.width, code_at[1] + code.height))
+    whole = colours.convert("PA")
+    whole.putalpha(alpha)
     return SealPicture(
-        image=_palette(whole),
+        image=whole,
         left_mm=left,
         top_mm=top,
         width_mm=whole.width / _MM,
@@ -111,22 +126,36 @@ def _fits(x: float, y: float, width: float, height: float, page: tuple[float, fl
 
 
 def _code_box(trace_url: str, short_code: str) -> Image.Image:
-    """The QR code (level M) with its quiet zone and the short code under it, black on opaque white."""
+    """The QR code (level M) with its quiet zone and the short code under it; mode L, values _WHITE and _BLACK."""
     code = segno.make_qr(trace_url, error="m", boost_error=False)
-    out = io.BytesIO()
-    code.save(out, kind="png", scale=MODULE_PX, border=QUIET_MODULES)
-    drawn = Image.open(out).convert("RGBA")
+    modules = np.array(list(code.matrix_iter(scale=MODULE_PX, border=QUIET_MODULES)), dtype=np.uint8)
+    drawn = Image.fromarray(modules * _BLACK)
     font = ImageFont.load_default(TEXT_PX)
     wide = round(font.getlength(short_code)) + 2 * MODULE_PX
-    box = Image.new("RGBA", (max(drawn.width, wide), drawn.height + TEXT_PX + MODULE_PX), "white")
+    box = Image.new("L", (max(drawn.width, wide), drawn.height + TEXT_PX + MODULE_PX), _WHITE)
     box.paste(drawn, ((box.width - drawn.width) // 2, 0))
-    below = drawn.height - (QUIET_MODULES - 1) * MODULE_PX // 2
-    ImageDraw.Draw(box).text((box.width / 2, below), short_code, font=font, fill="black", anchor="mt")
+    draw = ImageDraw.Draw(box)
+    draw.fontmode = "1"  # two colours only
+    draw.text((box.width / 2, drawn.height), short_code, font=font, fill=_BLACK, anchor="mt")
     return box
 
 
-def _ink(artwork_png: bytes, size: int) -> Image.Image:
-    """The artwork as ink on nothing: a white ground becomes transparent. Raises: BadArtwork."""
+@dataclass(frozen=True, slots=True)
+class _Ink:
+    """The artwork as ink on nothing. `colours` (mode L) index `palette`; `alpha` is the strength of the ink."""
+
+    colours: Image.Image
+    alpha: Image.Image
+    palette: list[int]
+
+
+@lru_cache(maxsize=32)
+def _ink(artwork_png: bytes, size: int) -> _Ink:
+    """The artwork `size` pixels wide and high; a white ground becomes transparent. Raises: BadArtwork.
+
+    Few colours in a palette take a quarter of the bytes of RGBA in the sealed file. The same few seals are set again
+    and again, so the result is kept.
+    """
     try:
         with Image.open(io.BytesIO(artwork_png), formats=("PNG",)) as file:
             if file.width * file.height > MAX_ARTWORK_PIXELS:
@@ -134,24 +163,20 @@ def _ink(artwork_png: bytes, size: int) -> Image.Image:
             art = file.convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadArtwork from error
-    if art.getchannel("A").getextrema()[0] == 255:  # no transparency: paper white is not ink
-        red, green, blue, _ = art.split()
-        darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
-        art.putalpha(ImageChops.invert(darkest))
-        ink = Image.merge("RGB", [_without_white(channel, darkest) for channel in (red, green, blue)])
-        art = Image.merge("RGBA", [*ink.split(), art.getchannel("A")])
-    return art.resize((size, size), Image.Resampling.LANCZOS)
+    if art.getchannel("A").getextrema()[0] == OPAQUE:  # no transparency: paper white is not ink
+        art = _without_paper(art)
+    art = art.resize((size, size), Image.Resampling.LANCZOS)
+    few = art.convert("RGB").quantize(_INK_COLOURS, dither=Image.Dither.NONE)
+    own = (few.getpalette() or [])[: _INK_COLOURS * 3]
+    shifted = Image.fromarray(np.asarray(few) + np.uint8(_FIRST_INK))
+    step = [round(value / _ALPHA_STEP) * _ALPHA_STEP for value in range(256)]
+    return _Ink(shifted, art.getchannel("A").point(step), [255, 255, 255, 0, 0, 0, *own])
 
 
-def _without_white(channel: Image.Image, darkest: Image.Image) -> Image.Image:
-    """The channel once the white shining through is taken away: what is left is the brightness of the pure ink."""
-    return ImageChops.subtract(channel, darkest)
-
-
-def _palette(whole: Image.Image) -> Image.Image:
-    """A PA picture of few colours: a quarter of the bytes of RGBA in the sealed file."""
-    alpha = whole.getchannel("A").point(lambda value: round(value / _ALPHA_STEP) * _ALPHA_STEP)
-    colours = whole.convert("RGB").quantize(_INK_COLOURS, dither=Image.Dither.NONE)
-    picture = colours.convert("PA")
-    picture.putalpha(alpha)
-    return picture
+def _without_paper(art: Image.Image) -> Image.Image:
+    """Opaque artwork with its white taken away, so that laid on white it looks as before."""
+    colours = np.asarray(art.convert("RGB"), dtype=np.float32)
+    paper = colours.min(axis=2, keepdims=True)
+    strength = 255 - paper
+    pure = (colours - paper) * 255 / np.maximum(strength, 1)
+    return Image.fromarray(np.concatenate([pure, strength], axis=2).round().astype(np.uint8), "RGBA")

@@ -63,6 +63,11 @@ def only(data: bytes, tag: int) -> bytes:
     return data[start:end]
 
 
+def first_length(data: bytes) -> int:
+    """How many bytes the first element of `data` takes, header included. Raises: MalformedDer."""
+    return _header(data, 0)[2]
+
+
 def natural(content: bytes) -> int:
     """The value of a non-negative, shortest INTEGER. Raises: MalformedDer."""
     padded = len(content) > 1 and content[0] == 0 and content[1] < 0x80

@@ -30,7 +30,7 @@ from server.eseals.appearance import SealPicture, SealPlace, draw_seal
 from server.eseals.refusals import PlaceOutsidePage, SealingFailed, TimestampRefused
 from server.eseals.signer import SealSigner
 
-FIELD_NAME: Final = "Seal"
+FIELD_NAME: Final = "Seal {number}"
 SIGNATURE_BYTES: Final = 72
 """Longest DER signature of P-256."""
 
@@ -68,12 +68,13 @@ def seal_pdf(
         writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
         page = _page_shape(writer, place.page)
         picture = draw_seal(artwork_png, place=place, page_mm=page.seen_mm, trace_url=trace_url, short_code=short_code)
+        field = FIELD_NAME.format(number=len(writer.prev.embedded_regular_signatures) + 1)
         sealer = _Sealer(
-            _metadata(signer, reason=reason, certify=certify, archive=archive, now=now),
+            _metadata(signer, field=field, reason=reason, certify=certify, archive=archive, now=now),
             _CmsSigner(signer),
             timestamper=timestamper,
             stamp_style=_style(picture.image, rotation=page.rotation),
-            new_field_spec=fields.SigFieldSpec(FIELD_NAME, on_page=place.page, box=page.box(picture)),
+            new_field_spec=fields.SigFieldSpec(field, on_page=place.page, box=page.box(picture)),
             now=now,
         )
         sealed: bytes = sealer.sign_pdf(writer).getvalue()
@@ -148,7 +149,7 @@ class _Sealer(signers.PdfSigner):
 
 
 def _metadata(
-    signer: SealSigner, *, reason: str, certify: bool, archive: Archive | None, now: datetime
+    signer: SealSigner, *, field: str, reason: str, certify: bool, archive: Archive | None, now: datetime
 ) -> signers.PdfSignatureMetadata:
     context = None
     if archive is not None:
@@ -161,7 +162,7 @@ def _metadata(
             moment=now,
         )
     return signers.PdfSignatureMetadata(
-        field_name=FIELD_NAME,
+        field_name=field,
         md_algorithm="sha256",
         reason=reason,
         name=_common_name(signer.certificate),

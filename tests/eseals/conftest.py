@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from fpdf import FPDF
 from PIL import Image, ImageDraw
 
 from server.eseals import ca
-from server.eseals.signer import LocalSigner
+from server.eseals.appearance import SealPlace
+from server.eseals.normalising import normalise
+from server.eseals.sealing import Archive, seal_pdf
+from server.eseals.signer import LocalSigner, SealSigner
 from server.eseals.tsa import InProcessTimeStamper, TimestampAuthority
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -31,6 +35,12 @@ class Installation:
     root: ca.Authority
     seal: LocalSigner
     tsa: TimestampAuthority
+
+    def crl(self, *revoked: ca.Revocation, now: datetime = NOW) -> x509.CertificateRevocationList:
+        return ca.make_crl(self.root, revoked=revoked, number=1, now=now)
+
+    def archive(self) -> Archive:
+        return Archive(roots=[self.root.certificate], revocation_lists=[self.crl()])
 
     def timestamper(self, now: datetime = NOW) -> InProcessTimeStamper:
         return InProcessTimeStamper(self.tsa, clock=lambda: now, serials=serials())
@@ -87,6 +97,64 @@ def make_pdf(pages: int = 1, *, text: str = "Contract 2026-117 over EUR 12,400.0
 @pytest.fixture(scope="session")
 def contract() -> bytes:
     return make_pdf(2)
+
+
+TRACE_URL = "HTTPS://SEAL.EXAMPLE.COM/V/" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" * 6
+SHORT_CODE = "R7KQ-2M4D-9XTA-C"
+PLACE = SealPlace(page=0, x_mm=130, y_mm=70, diameter_mm=42)
+
+
+@dataclass(frozen=True)
+class Sealer:
+    """`seal_pdf` with everything filled in that a test does not care about."""
+
+    installation: Installation
+    artwork: bytes
+
+    def __call__(
+        self,
+        pdf: bytes,
+        *,
+        place: SealPlace = PLACE,
+        signer: SealSigner | None = None,
+        archive: Archive | None = None,
+        certify: bool = True,
+    ) -> bytes:
+        return seal_pdf(
+            pdf,
+            signer=signer or self.installation.seal,
+            place=place,
+            artwork_png=self.artwork,
+            trace_url=TRACE_URL,
+            short_code=SHORT_CODE,
+            timestamper=self.installation.timestamper(),
+            now=NOW,
+            reason="Request 2026-117, approved by two",
+            certify=certify,
+            archive=archive,
+        )
+
+
+@pytest.fixture(scope="session")
+def seal(installation: Installation, artwork: bytes) -> Sealer:
+    return Sealer(installation, artwork)
+
+
+@pytest.fixture(scope="session")
+def document(contract: bytes) -> bytes:
+    return normalise(contract)
+
+
+@pytest.fixture(scope="session")
+def sealed(seal: Sealer, document: bytes) -> bytes:
+    """A B-T seal, as good as only the ledger's word makes it."""
+    return seal(document)
+
+
+@pytest.fixture(scope="session")
+def archived(seal: Sealer, document: bytes, installation: Installation) -> bytes:
+    """A B-LTA seal, which proves itself."""
+    return seal(document, archive=installation.archive())
 
 
 @dataclass(frozen=True)
