@@ -39,7 +39,7 @@ class Report:
     """One run's result.
 
     `figures` has numbers or nested percentiles (ms unless the key names another unit); `counts` how much was done;
-    `targets` figure -> (bound, value); `notes` go to people only.
+    `targets` figure -> (bound, value); `intervals` the 95 % interval of a figure that is a rate; `notes` go to people.
     """
 
     figures: dict[str, Any]
@@ -61,9 +61,9 @@ def _meets(value: object, bound: Bound, limit: float) -> bool:
 
 
 def names(package: str) -> list[str]:
-    """The runnable modules of `dashboard.bench` or `dashboard.campaign`."""
+    """The runnable modules of `dashboard.bench` or `dashboard.campaign`; a leading underscore marks what they share."""
     folder = Path(__file__).parent / package.rpartition(".")[2]
-    return sorted(module.name for module in iter_modules([str(folder)]))
+    return sorted(module.name for module in iter_modules([str(folder)]) if not module.name.startswith("_"))
 
 
 def execute(package: str, name: str, options: Options) -> Report:
@@ -80,23 +80,23 @@ def as_json(report: Report, *, name: str, options: Options, now: datetime) -> st
         "commit": commit(),
         "machine": machine(),
         "seed": options.seed,
-        "quick": options.quick,
         "figures": report.figures,
         "counts": report.counts,
         "targets": report.targets,
         "missed": report.missed(),
     }
+    if options.quick:
+        answer["quick"] = True
     return json.dumps(answer)
 
 
 def print_table(console: Console, report: Report, *, name: str, options: Options) -> None:
     """The same for people."""
-    missed = report.missed()
     title = f"{name}, seed {options.seed}" + (", quick: too short to quote" if options.quick else "")
     table = Table("figure", "measured", "target", "", title=title)
     for key, value in report.figures.items():
         bound, limit = report.targets.get(key, ("", ""))
-        verdict = "" if key not in report.targets else "missed" if key in missed else "met"
+        verdict = report.verdict(key) if key in report.targets else ""
         table.add_row(key, _readable(value), f"{bound} {limit}".strip(), verdict)
     for key, count in report.counts.items():
         table.add_row(key, f"{count:,}", "", "")

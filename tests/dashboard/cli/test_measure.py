@@ -50,6 +50,17 @@ def test_table_says_met_missed_and_quick() -> None:
     assert [line.split()[-2] for line in text.splitlines() if "server_rss_mb" in line] == ["missed"]
 
 
+def test_rate_is_met_only_by_its_whole_interval() -> None:
+    report = Report(
+        figures={"sure": 0.99, "unsure": 0.96, "low": 0.9},
+        counts={},
+        targets=dict.fromkeys(("sure", "unsure", "low"), (">=", 0.95)),
+        intervals={"sure": (0.97, 1.0), "unsure": (0.93, 0.98), "low": (0.85, 0.94)},
+    )
+    assert [report.verdict(name) for name in report.targets] == ["met", "not shown", "missed"]
+    assert report.missed() == ["unsure", "low"]
+
+
 def test_percentiles_of_a_ramp() -> None:
     assert percentiles([float(number) for number in range(101)]) == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
