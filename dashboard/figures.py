@@ -45,13 +45,19 @@ class Report:
     figures: dict[str, Any]
     counts: dict[str, int]
     targets: dict[str, tuple[Bound, float]] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def missed(self) -> list[str]:
-        """The targets that the figures do not meet; a figure that was not measured is missed."""
-        return [
-            name for name, (bound, limit) in self.targets.items() if not _meets(self.figures.get(name), bound, limit)
-        ]
+        """The targets that are not shown to be met: not measured, beyond the limit, or its interval reaches beyond."""
+        return [name for name in self.targets if self.verdict(name) != "met"]
+
+    def verdict(self, name: str) -> Literal["met", "missed", "not shown"]:
+        """How the figure `name` stands to its target; a rate is met only if its whole interval is."""
+        bound, limit = self.targets[name]
+        if not _meets(self.figures.get(name), bound, limit):
+            return "missed"
+        return "met" if all(_meets(end, bound, limit) for end in self.intervals.get(name, ())) else "not shown"
 
 
 def _meets(value: object, bound: Bound, limit: float) -> bool:
