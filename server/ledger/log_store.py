@@ -1,0 +1,332 @@
+"""The log as a whole: what the sequencer reads and writes in one transaction per batch, and tiles for proofs.
+
+Contract: the row of `ledger_log` is locked first, and every write below happens in that transaction. SQLite's write
+session is exclusive; on PostgreSQL the row lock makes batches exclusive, and readers see a batch whole or not at all.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import delete, insert, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, SQLModel, col, select
+
+from firmware_protocol import events
+from server.ledger import merkle
+from server.ledger.admission import Chain, DeviceKey, Gap, KeyStatus, Link
+from server.ledger.checkpoint import Checkpoint
+from server.ledger.merkle import ReadTile, Tile
+from server.ledger.models import (
+    LedgerCheckpoint,
+    LedgerDeviceHead,
+    LedgerDeviceKey,
+    LedgerEntry,
+    LedgerGap,
+    LedgerLog,
+    LedgerPhoto,
+    LedgerQuarantine,
+    LedgerQueue,
+    LedgerReceipt,
+    LedgerTile,
+)
+from server.ledger.schemas import PhotoState
+
+ChainKey = tuple[str, int]
+"""(device id, key generation)."""
+LOG_ID: Final = 1
+_MOST_TUPLES: Final = 300
+"""Row values in one IN list; SQLite allows 32,766 parameters, PostgreSQL 65,535."""
+
+
+def lock_log(db: Session) -> LedgerLog | None:
+    return db.exec(select(LedgerLog).where(LedgerLog.id == LOG_ID).with_for_update()).first()
+
+
+def log(db: Session) -> LedgerLog | None:
+    return db.get(LedgerLog, LOG_ID)
+
+
+def work_waits(db: Session) -> bool:
+    """Whether a queued leaf or a new photo waits for the next batch."""
+    queue = select(LedgerQueue.id).exists()
+    photo = select(LedgerPhoto.digest).where(col(LedgerPhoto.state) == PhotoState.NEW).exists()
+    return bool(db.exec(select(queue | photo)).one())
+
+
+def queue_rows(db: Session, limit: int) -> Sequence[LedgerQueue]:
+    return db.exec(select(LedgerQueue).order_by(col(LedgerQueue.id)).limit(limit)).all()
+
+
+def drop_queue_rows(db: Session, ids: Collection[int]) -> None:
+    if ids:
+        db.execute(delete(LedgerQueue).where(col(LedgerQueue.id).in_(ids)))
+
+
+def known_leaves(db: Session, leaf_hashes: Collection[bytes]) -> set[bytes]:
+    if not leaf_hashes:
+        return set()
+    return set(db.exec(select(LedgerEntry.leaf_hash).where(col(LedgerEntry.leaf_hash).in_(leaf_hashes))))
+
+
+def device_keys(db: Session, wanted: Collection[ChainKey]) -> dict[ChainKey, LedgerDeviceKey]:
+    rows: dict[ChainKey, LedgerDeviceKey] = {}
+    for some in _chunks(wanted):
+        query = select(LedgerDeviceKey).where(
+            tuple_(col(LedgerDeviceKey.device_id), col(LedgerDeviceKey.generation)).in_(some)
+        )
+        rows |= {(row.device_id, row.generation): row for row in db.exec(query)}
+    return rows
+
+
+def verification_keys(rows: dict[ChainKey, LedgerDeviceKey]) -> dict[ChainKey, DeviceKey]:
+    return {chain_key: DeviceKey(row.public_key, KeyStatus(row.status)) for chain_key, row in rows.items()}
+
+
+def chains(db: Session, wanted: dict[ChainKey, set[int]]) -> dict[ChainKey, Chain]:
+    """The chains that events with these numbers belong to, with the stored neighbours that `admission.admit` needs."""
+    loaded = {chain_key: Chain() for chain_key in wanted}
+    for some in _chunks(wanted):
+        heads = select(LedgerDeviceHead).where(
+            tuple_(col(LedgerDeviceHead.device_id), col(LedgerDeviceHead.generation)).in_(some)
+        )
+        for row in db.exec(heads):
+            chain = loaded[row.device_id, row.generation]
+            chain.last_seq, chain.last_hash = row.last_seq, row.last_hash
+            chain.quarantined = row.quarantined_at is not None
+        gaps = select(LedgerGap).where(
+            tuple_(col(LedgerGap.device_id), col(LedgerGap.generation)).in_(some), col(LedgerGap.closed_at).is_(None)
+        )
+        for gap in db.exec(gaps.order_by(col(LedgerGap.first_seq))):
+            loaded[gap.device_id, gap.generation].gaps.append(Gap(gap.first_seq, gap.last_seq, gap.opened_at))
+    late = {
+        (*chain_key, seq + step)
+        for chain_key, numbers in wanted.items()
+        for seq in numbers
+        if seq <= loaded[chain_key].last_seq
+        for step in (-1, 0, 1)
+    }
+    for device_id, generation, seq, leaf in _stored(db, late):
+        event = events.peek(leaf)
+        link = Link(merkle.leaf_hash(leaf), events.chain_hash(leaf), event.header.previous)
+        loaded[device_id, generation].links[seq] = link
+    return loaded
+
+
+def _stored(db: Session, wanted: Collection[tuple[str, int, int]]) -> Iterable[tuple[str, int, int, bytes]]:
+    for some in _chunks(wanted):
+        place = tuple_(col(LedgerEntry.device_id), col(LedgerEntry.generation), col(LedgerEntry.seq))
+        query = select(LedgerEntry.device_id, LedgerEntry.generation, LedgerEntry.seq, LedgerEntry.leaf)
+        for device_id, generation, seq, leaf in db.exec(query.where(place.in_(some))):
+            if device_id is not None and generation is not None and seq is not None:
+                yield device_id, generation, seq, leaf
+
+
+def insert_rows(db: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        db.execute(insert(table), list(rows))
+
+
+def upsert(db: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert, or overwrite the given columns where the primary key exists."""
+    if not rows:
+        return
+    columns = table.__table__.columns  # type: ignore[attr-defined]
+    key = [column.name for column in columns if column.primary_key]
+    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    db.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
+
+
+def store_chains(db: Session, changed: dict[ChainKey, Chain], *, now: datetime) -> None:
+    """Heads and gaps of chains that `admission.admit` changed."""
+    heads = [
+        {
+            "device_id": device_id,
+            "generation": generation,
+            "last_seq": chain.last_seq,
+            "last_hash": chain.last_hash,
+            "prefix_seq": chain.prefix_seq,
+        }
+        for (device_id, generation), chain in changed.items()
+    ]
+    upsert(db, LedgerDeviceHead, heads)
+    for some in _chunks([key for key, chain in changed.items() if chain.quarantined]):
+        place = tuple_(col(LedgerDeviceHead.device_id), col(LedgerDeviceHead.generation))
+        unmarked = col(LedgerDeviceHead.quarantined_at).is_(None)
+        db.execute(update(LedgerDeviceHead).where(place.in_(some), unmarked).values(quarantined_at=now))
+
+
+def store_gaps(db: Session, chain_key: ChainKey, chain: Chain, *, now: datetime) -> None:
+    """The open gaps as they are now, and the closed ones of this batch."""
+    device_id, generation = chain_key
+    db.execute(
+        delete(LedgerGap).where(
+            col(LedgerGap.device_id) == device_id,
+            col(LedgerGap.generation) == generation,
+            col(LedgerGap.closed_at).is_(None),
+        )
+    )
+    rows = [(gap, None) for gap in chain.gaps] + [(gap, now) for gap in chain.filled]
+    insert_rows(
+        db,
+        LedgerGap,
+        [
+            {
+                "device_id": device_id,
+                "generation": generation,
+                "first_seq": gap.first,
+                "last_seq": gap.last,
+                "opened_at": gap.opened_at,
+                "closed_at": closed_at,
+            }
+            for gap, closed_at in rows
+        ],
+    )
+
+
+def store_tiles(db: Session, tiles: Iterable[Tile]) -> None:
+    rows = [{"level": tile.level, "idx": tile.index, "width": tile.width, "data": tile.data} for tile in tiles]
+    upsert(db, LedgerTile, rows)
+
+
+def tile(db: Session, level: int, index: int) -> bytes:
+    """Its hashes; empty when there is no such tile."""
+    query = select(LedgerTile.data).where(LedgerTile.level == level, LedgerTile.idx == index)
+    return db.exec(query).first() or b""
+
+
+def tile_reader(db: Session) -> ReadTile:
+    """Tiles of this session's snapshot, each read once."""
+    seen: dict[tuple[int, int], bytes] = {}
+
+    def read(level: int, index: int) -> bytes:
+        if (level, index) not in seen:
+            seen[level, index] = tile(db, level, index)
+        return seen[level, index]
+
+    return read
+
+
+def store_checkpoint(db: Session, checkpoint: Checkpoint, *, now: datetime) -> None:
+    row = {"size": checkpoint.size, "root": checkpoint.root, "note": checkpoint.note, "created_at": now}
+    upsert(db, LedgerCheckpoint, [row])
+
+
+def newest_checkpoint(db: Session) -> Checkpoint | None:
+    row = db.exec(select(LedgerCheckpoint).order_by(col(LedgerCheckpoint.size).desc()).limit(1)).first()
+    if row is None:
+        return None
+    origin = row.note.partition("\n")[0]
+    return Checkpoint(origin=origin, size=row.size, root=row.root, note=row.note)
+
+
+def known_set_aside(db: Session, digests: Collection[bytes]) -> set[bytes]:
+    if not digests:
+        return set()
+    return set(db.exec(select(LedgerQuarantine.digest).where(col(LedgerQuarantine.digest).in_(digests))))
+
+
+def seen_again(db: Session, digests: Collection[bytes], *, now: datetime) -> None:
+    if digests:
+        again = update(LedgerQuarantine).where(col(LedgerQuarantine.digest).in_(digests))
+        db.execute(again.values(times=LedgerQuarantine.times + 1, last_at=now))
+
+
+def heard_over(db: Session, gateways: dict[ChainKey, str]) -> None:
+    """Remember over which gateway each device was last heard."""
+    rows = [
+        {"device_id": device_id, "generation": generation, "gateway_id": gateway_id, "acked_seq": 0}
+        for (device_id, generation), gateway_id in gateways.items()
+    ]
+    if not rows:
+        return
+    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(LedgerReceipt)
+    newer = {"gateway_id": statement.excluded["gateway_id"]}
+    db.execute(statement.on_conflict_do_update(index_elements=["device_id", "generation"], set_=newer), rows)
+
+
+def gateway_of(db: Session, chain_key: ChainKey) -> str | None:
+    row = db.get(LedgerReceipt, chain_key)
+    return None if row is None else row.gateway_id
+
+
+def acknowledged(db: Session, chain_key: ChainKey, up_to_seq: int, photos: Collection[bytes], *, now: datetime) -> None:
+    """The device has a receipt up to `up_to_seq` that names `photos`."""
+    device_id, generation = chain_key
+    db.execute(
+        update(LedgerReceipt)
+        .where(
+            col(LedgerReceipt.device_id) == device_id,
+            col(LedgerReceipt.generation) == generation,
+            col(LedgerReceipt.acked_seq) < up_to_seq,
+        )
+        .values(acked_seq=up_to_seq, acked_at=now)
+    )
+    if photos:
+        db.execute(
+            update(LedgerPhoto)
+            .where(
+                col(LedgerPhoto.device_id) == device_id,
+                col(LedgerPhoto.generation) == generation,
+                col(LedgerPhoto.digest).in_(photos),
+                col(LedgerPhoto.state) == PhotoState.NAMED,
+            )
+            .values(state=PhotoState.ACKED)
+        )
+
+
+def take_new_photos(db: Session) -> set[ChainKey]:
+    """Devices with photos that no receipt names yet; marks those photos as named."""
+    query = select(LedgerPhoto.device_id, LedgerPhoto.generation).where(col(LedgerPhoto.state) == PhotoState.NEW)
+    found = {(device_id, generation) for device_id, generation in db.exec(query.distinct())}
+    if found:
+        db.execute(update(LedgerPhoto).where(col(LedgerPhoto.state) == PhotoState.NEW).values(state=PhotoState.NAMED))
+    return found
+
+
+def photos_to_name(db: Session, chain_key: ChainKey) -> list[bytes]:
+    """Stored photos whose receipt the device has not acknowledged, oldest first."""
+    device_id, generation = chain_key
+    query = (
+        select(LedgerPhoto.digest)
+        .where(
+            LedgerPhoto.device_id == device_id,
+            LedgerPhoto.generation == generation,
+            col(LedgerPhoto.state) != PhotoState.ACKED,
+        )
+        .order_by(col(LedgerPhoto.created_at), col(LedgerPhoto.digest))
+    )
+    return list(db.exec(query))
+
+
+def receipted_prefix(db: Session, chain_key: ChainKey) -> tuple[int, bytes] | None:
+    """(number, stored leaf) of the last event below the lowest open gap; None before the first."""
+    device_id, generation = chain_key
+    query = select(LedgerEntry.seq, LedgerEntry.leaf).join(
+        LedgerDeviceHead,
+        (col(LedgerEntry.device_id) == LedgerDeviceHead.device_id)
+        & (col(LedgerEntry.generation) == LedgerDeviceHead.generation)
+        & (col(LedgerEntry.seq) == LedgerDeviceHead.prefix_seq),
+    )
+    row = db.exec(query.where(LedgerEntry.device_id == device_id, LedgerEntry.generation == generation)).first()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def unacknowledged(db: Session) -> set[ChainKey]:
+    """Devices that have not acknowledged a receipt for all that could be in one."""
+    same = (col(LedgerReceipt.device_id) == LedgerDeviceHead.device_id) & (
+        col(LedgerReceipt.generation) == LedgerDeviceHead.generation
+    )
+    behind = select(LedgerDeviceHead.device_id, LedgerDeviceHead.generation).join(LedgerReceipt, same)
+    rows = set(db.exec(behind.where(LedgerDeviceHead.prefix_seq > LedgerReceipt.acked_seq)))
+    photos = select(LedgerPhoto.device_id, LedgerPhoto.generation).where(col(LedgerPhoto.state) == PhotoState.NAMED)
+    return {(device_id, generation) for device_id, generation in rows | set(db.exec(photos.distinct()))}
+
+
+def _chunks(items: Collection[Any]) -> Iterable[list[Any]]:
+    listed = list(items)
+    for start in range(0, len(listed), _MOST_TUPLES):
+        yield listed[start : start + _MOST_TUPLES]
