@@ -3,6 +3,7 @@ import hashlib
 import http.server
 import shutil
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -72,5 +73,19 @@ def index(tmp_path: Path) -> Iterator[Index]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The one wheel, built from this tree."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([uv(), "build", "--quiet", "--wheel", "--out-dir", folder, ROOT], check=True)
+    subprocess.run(
+        [
+            uv(),
+            "build",
+            "--quiet",
+            "--wheel",
+            "--no-build-isolation",
+            "--python",
+            sys.executable,
+            "--out-dir",
+            folder,
+            ROOT,
+        ],
+        check=True,
+    )
     return next(folder.glob("*.whl"))
