@@ -68,14 +68,6 @@ def first_length(data: bytes) -> int:
     return _header(data, 0)[2]
 
 
-def natural(content: bytes) -> int:
-    """The value of a non-negative, shortest INTEGER. Raises: MalformedDer."""
-    padded = len(content) > 1 and content[0] == 0 and content[1] < 0x80
-    if not content or content[0] >= 0x80 or padded:
-        raise MalformedDer("expected a non-negative integer in shortest form")
-    return int.from_bytes(content)
-
-
 def _base128(arc: int) -> bytes:
     octets = [arc & 0x7F]
     while arc := arc >> 7:

@@ -41,7 +41,7 @@ TEXT_PAGES: Final = 5
 
 _STEP: Final = 1 << 20
 _PACKING_FILTERS: Final = {"/FlateDecode", "/LZWDecode", "/RunLengthDecode", "/Fl", "/LZW", "/RL"}
-_STREAM: Final = re.compile(rb"stream\r?\n(?=[\x08-\x78])")
+_STREAM: Final = re.compile(rb"stream[ \t\r\n]*(?=[\x08-\x78])")
 _SIDEWAYS: Final = 5
 """Exif orientations from here on turn the picture by a quarter."""
 _MM_PER_POINT: Final = 25.4 / 72

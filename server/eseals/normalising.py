@@ -61,22 +61,23 @@ def images_to_pdf(image_bytes: bytes) -> bytes:
             if kind == "jpeg":
                 opened.draft("RGB", (max(PAGE_PIXELS), max(PAGE_PIXELS)))
                 opened = ImageOps.exif_transpose(opened)
-            picture = _on_white(opened)
+            picture = _plain(opened)
         except (OSError, ValueError, SyntaxError, EOFError, zlib.error) as error:
             raise unreadable.BrokenDocument from error
     lying = picture.width > picture.height
     limit = PAGE_PIXELS[::-1] if lying else PAGE_PIXELS
     if picture.width > limit[0] or picture.height > limit[1]:
         picture.thumbnail(limit, Image.Resampling.LANCZOS)
+    if picture.mode == "RGBA":
+        ground = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(ground, picture).convert("RGB")
     return _one_page(picture, page=PAGE_POINTS[::-1] if lying else PAGE_POINTS, lossy=kind == "jpeg")
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
-    """As RGB or grey, transparent parts white."""
+def _plain(picture: Image.Image) -> Image.Image:
+    """As grey, RGB or RGBA, whatever it was stored as."""
     if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(ground, layer).convert("RGB")
+        return picture.convert("RGBA")
     if picture.mode.startswith("I") or picture.mode == "F":
         return picture.point(lambda value: value / 256).convert("L")  # 16-bit grey
     return picture.convert("L" if picture.mode in {"1", "L"} else "RGB")

@@ -16,7 +16,7 @@ network, whatever address a certificate names.
 
 import asyncio
 import io
-import logging
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils.generic import IndirectObject
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -59,10 +60,6 @@ _BYTE_RANGE: Final = re.compile(rb"/ByteRange\s*\[")
 _SEAL_USAGE: Final = KeyUsageConstraints(
     key_usage={"digital_signature"}, extd_key_usage={DOCUMENT_SIGNING.dotted_string}
 )
-
-for _library in ("pyhanko", "pyhanko_certvalidator"):
-    # What it makes of a hostile file is told by the verdict; without a handler it would print tracebacks on stderr.
-    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +95,17 @@ class _Trust:
             moment=moment,
             retroactive_revinfo=True,
         )
+
+    def withdrawal(self, certificate: asn1_x509.Certificate) -> x509.RevokedCertificate | None:
+        """The entry for `certificate` in a list that a root signed.
+
+        Asked here because the library looks at a list only if the certificate names where to fetch one.
+        """
+        for crl, root in itertools.product(self.revocation_lists, self.roots):
+            entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+            if entry is not None and crl.issuer == root.subject and crl.is_signature_valid(_ec_key(root)):
+                return entry
+        return None
 
     def issued(self, certificate: asn1_x509.Certificate) -> bool:
         """Whether one of the roots itself signed `certificate`; says whose seal a broken file claims to carry."""
@@ -195,8 +203,12 @@ def _judge(seal: EmbeddedPdfSignature, *, last: bool, trust: _Trust) -> _Finding
         stamp = status.timestamp_validity
         if stamp is None:
             return _Finding("cannot_verify", "no_timestamp")
-        if not (stamp.valid and stamp.intact and stamp.trusted and stamp.timestamp == claimed):
+        trusted = stamp.valid and stamp.intact and stamp.trusted and stamp.timestamp == claimed
+        stamper, sealer = trust.withdrawal(stamp.signing_cert), trust.withdrawal(seal.signer_cert)
+        if not trusted or (stamper is not None and not _still_vouches(stamper, at=stamp.timestamp)):
             return _Finding("cannot_verify", "timestamp_untrusted")
+        if sealer is not None and sealer.revocation_date_utc <= stamp.timestamp:
+            return _Finding("cannot_verify", "certificate_revoked")
         level: Level = "B-LTA" if _is_archived(seal, trust) else "B-T"
     except Exception:  # noqa: BLE001 - the parser throws anything on hostile bytes
         return _damaged(seal, trust)
@@ -304,6 +316,31 @@ def _named(seal: EmbeddedPdfSignature) -> tuple[str, bool]:
         return ", ".join(names), is_demo(leaf)
     except Exception:  # noqa: BLE001 - not even the certificate can be read
         return "", False
+
+
+def _still_vouches(entry: x509.RevokedCertificate, *, at: datetime) -> bool:
+    """Whether a withdrawn time-stamp key still proves `at`: only if it was never stolen (RFC 3161 section 4, 1-2)."""
+    try:
+        reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    except x509.ExtensionNotFound:
+        return False
+    return reason in _PLAIN_REASONS and at < entry.revocation_date_utc
+
+
+_PLAIN_REASONS: Final = {
+    x509.ReasonFlags.unspecified,
+    x509.ReasonFlags.affiliation_changed,
+    x509.ReasonFlags.superseded,
+    x509.ReasonFlags.cessation_of_operation,
+}
+
+
+def _ec_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    """Raises: TypeError for a root with any other key."""
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise TypeError("roots of seals have elliptic-curve keys")
+    return key
 
 
 def _asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
