@@ -1,5 +1,6 @@
-"""One settings object for every role; environment variables with the prefix CINNABAR_, or `home/settings.env`."""
+"""One settings object for every role: environment variables CINNABAR_*, then `home/settings.env` (`Settings.load`)."""
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ class Settings(BaseSettings):
     """Everything this installation keeps: keys, database, files, secrets. Mode 0700."""
     installation: str = "Cinnabar"
     """Name of the company or office as people read it; part of the trust bundle and of the log's name."""
+    country: str = Field(default="XX", pattern="[A-Z]{2}")
+    """ISO 3166 code in the certificates of electronic seals; XX: not stated."""
     host: str = "localhost"
     """Host name that people type and that QR codes carry; in the TLS certificate."""
     database_url: str = ""
@@ -53,7 +56,7 @@ class Settings(BaseSettings):
         home = Path(str(data.get("home") or Path.home() / ".cinnabar")).expanduser().absolute()
         filled = dict(data) | {"home": home}
         if not filled.get("database_url"):
-            filled["database_url"] = f"sqlite:///{home / 'cinnabar.sqlite3'}"
+            filled["database_url"] = f"sqlite:///{home / 'data.db'}"
         if not filled.get("blob_url"):
             filled["blob_url"] = (home / "blobs").as_uri()
         if not filled.get("key_passphrase_file"):
@@ -70,6 +73,16 @@ class Settings(BaseSettings):
         if self.database_url.startswith("sqlite") and not urlsplit(self.database_url).path.strip("/"):
             raise ValueError("an in-memory database is not durable; give a file")
         return self
+
+    @classmethod
+    def load(cls, home: Path | None = None) -> Self:
+        """The settings of one home: environment first, then home/settings.env, then defaults.
+
+        Raises: pydantic.ValidationError.
+        """
+        chosen = home or Path(os.environ.get("CINNABAR_HOME") or Path.home() / ".cinnabar")
+        folder = chosen.expanduser().absolute()
+        return cls(home=folder, _env_file=folder / "settings.env")  # type: ignore[call-arg]
 
     @property
     def web_url(self) -> str:

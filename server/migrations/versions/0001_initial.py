@@ -1,0 +1,493 @@
+"""All tables.
+
+Revision 0001, after None.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from server.core import db
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "blob",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("location", sa.String(), nullable=False),
+        sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
+        sa.Column("erased_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("location"),
+        sa.UniqueConstraint("tenant_id", "digest"),
+    )
+    op.create_table(
+        "blob_upload",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("location", sa.String(), nullable=False),
+        sa.Column("wrapped_key", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("location"),
+        sa.UniqueConstraint("tenant_id", "digest"),
+    )
+    op.create_table(
+        "device_key",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("key_id", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id", "generation"),
+        sa.UniqueConstraint("key_id"),
+    )
+    op.create_table(
+        "down_message",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("gateway_id", sa.String(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=False),
+        sa.Column("sent_at", db.UtcDateTime(), nullable=True),
+        sa.Column("sends", sa.Integer(), nullable=False),
+        sa.Column("acked_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_down_message_digest"), "down_message", ["digest"], unique=False)
+    op.create_index("ix_down_message_open", "down_message", ["acked_at", "sent_at"], unique=False)
+    op.create_table(
+        "job",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("run_at", db.UtcDateTime(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("lease", sa.String(), nullable=True),
+        sa.Column("lease_until", db.UtcDateTime(), nullable=True),
+        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column("finished_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_job_due", "job", ["state", "run_at"], unique=False)
+    op.create_table(
+        "keeper_session",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_keeper_session_device", "keeper_session", ["device_id", "person_id"], unique=False)
+    op.create_table(
+        "ledger_checkpoint",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("size"),
+    )
+    op.create_table(
+        "ledger_device_head",
+        sa.Column("device_id", sa.String(length=12), nullable=False),
+        sa.Column(
+            "generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("last_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("prefix_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("quarantined_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("device_id", "generation"),
+    )
+    op.create_table(
+        "ledger_device_key",
+        sa.Column("device_id", sa.String(length=12), nullable=False),
+        sa.Column(
+            "generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.String(length=12), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("device_id", "generation"),
+    )
+    op.create_table(
+        "ledger_entry",
+        sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("leaf", sa.LargeBinary(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("admitted_at", db.UtcDateTime(), nullable=False),
+        sa.Column("entry_type", sa.Integer(), nullable=True),
+        sa.Column("device_id", sa.String(length=12), nullable=True),
+        sa.Column("generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.PrimaryKeyConstraint("idx"),
+        sa.UniqueConstraint("device_id", "generation", "seq"),
+        sa.UniqueConstraint("leaf_hash"),
+    )
+    op.create_index("ix_ledger_entry_kind", "ledger_entry", ["kind", "entry_type", "idx"], unique=False)
+    op.create_index("ix_ledger_entry_tenant", "ledger_entry", ["tenant_id", "idx"], unique=False)
+    op.create_table(
+        "ledger_gap",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("device_id", sa.String(length=12), nullable=False),
+        sa.Column("generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("first_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("opened_at", db.UtcDateTime(), nullable=False),
+        sa.Column("closed_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_ledger_gap_device", "ledger_gap", ["device_id", "generation"], unique=False)
+    op.create_table(
+        "ledger_log",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("origin", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("fence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("held_until", db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "ledger_opening",
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("label", sa.String(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=True),
+        sa.Column("value", sa.LargeBinary(), nullable=True),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("erased_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("leaf_hash", "label"),
+    )
+    op.create_table(
+        "ledger_photo",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("device_id", sa.String(length=12), nullable=False),
+        sa.Column(
+            "generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("device_id", "generation", "digest"),
+    )
+    op.create_index(op.f("ix_ledger_photo_state"), "ledger_photo", ["state"], unique=False)
+    op.create_table(
+        "ledger_quarantine",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.String(length=24), nullable=False),
+        sa.Column("detail", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("topic_device", sa.String(), nullable=False),
+        sa.Column("first_at", db.UtcDateTime(), nullable=False),
+        sa.Column("last_at", db.UtcDateTime(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=True),
+        sa.Column("branch_path", sa.String(), nullable=True),
+        sa.Column("device_id", sa.String(length=12), nullable=True),
+        sa.Column("generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    op.create_index(op.f("ix_ledger_quarantine_device_id"), "ledger_quarantine", ["device_id"], unique=False)
+    op.create_index(op.f("ix_ledger_quarantine_reason"), "ledger_quarantine", ["reason"], unique=False)
+    op.create_table(
+        "ledger_queue",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("leaf", sa.LargeBinary(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("refs", sa.JSON(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("leaf_hash"),
+    )
+    op.create_table(
+        "ledger_receipt",
+        sa.Column("device_id", sa.String(length=12), nullable=False),
+        sa.Column(
+            "generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("gateway_id", sa.String(), nullable=False),
+        sa.Column("acked_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("acked_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("device_id", "generation"),
+    )
+    op.create_table(
+        "ledger_ref",
+        sa.Column("ref", sa.String(), nullable=False),
+        sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("ref", "idx"),
+    )
+    op.create_table(
+        "ledger_tile",
+        sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("level", "idx"),
+    )
+    op.create_table(
+        "mounted_head",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("head_id", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id", "slot"),
+    )
+    op.create_table(
+        "pairing",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("gateway_id", sa.String(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("terms", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=True),
+        sa.Column("device_nonce", sa.LargeBinary(), nullable=True),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("digits", sa.String(), nullable=True),
+        sa.Column("confirmed_by", sa.Uuid(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "tenant",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "branch",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("tenant_id", "branch_path"),
+    )
+    op.create_table(
+        "device",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("gateway_id", sa.String(), nullable=False),
+        sa.Column("device_id", sa.String(length=12), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("firmware", sa.String(), nullable=False),
+        sa.Column("last_seq", sa.Integer(), nullable=False),
+        sa.Column("acked_seq", sa.Integer(), nullable=False),
+        sa.Column("counter", sa.Integer(), nullable=False),
+        sa.Column("seen_at", db.UtcDateTime(), nullable=True),
+        sa.Column("proved_ms", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id"),
+    )
+    op.create_table(
+        "gateway",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("gateway_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.String(), nullable=False),
+        sa.Column("last_hello_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("gateway_id"),
+        sa.UniqueConstraint("secret_hash"),
+    )
+    op.create_table(
+        "person",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("username", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("language", sa.String(), nullable=False),
+        sa.Column("operator", sa.LargeBinary(), nullable=False),
+        sa.Column("password_hash", sa.String(), nullable=True),
+        sa.Column("pin_hash", sa.String(), nullable=True),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("tenant_id", "operator"),
+        sa.UniqueConstraint("username"),
+    )
+    op.create_table(
+        "seal",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("legal_name", sa.String(), nullable=False),
+        sa.Column("artwork_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("diameter_mm", sa.Float(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("rule", sa.JSON(), nullable=False),
+        sa.Column("rule_version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_seal_branch_path"), "seal", ["branch_path"], unique=False)
+    op.create_table(
+        "head",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("seal_id", sa.Uuid(), nullable=False),
+        sa.Column("head_id", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["seal_id"], ["seal.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("head_id"),
+    )
+    op.create_index(op.f("ix_head_seal_id"), "head", ["seal_id"], unique=False)
+    op.create_table(
+        "login_link",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("next_path", sa.String(), nullable=False),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=False),
+        sa.Column("used_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("token_hash"),
+    )
+    op.create_index("ix_login_link_expires", "login_link", ["expires_at"], unique=False)
+    op.create_table(
+        "login_session",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.Column("acting_path", sa.String(), nullable=False),
+        sa.Column("last_seen_at", db.UtcDateTime(), nullable=False),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=False),
+        sa.Column("revoked_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("token_hash"),
+    )
+    op.create_index(op.f("ix_login_session_person_id"), "login_session", ["person_id"], unique=False)
+    op.create_table(
+        "role_grant",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("person_id", "role", "branch_path"),
+    )
+    op.create_index(op.f("ix_role_grant_person_id"), "role_grant", ["person_id"], unique=False)
+
+
+def downgrade() -> None:
+    op.drop_index(op.f("ix_role_grant_person_id"), table_name="role_grant")
+    op.drop_table("role_grant")
+    op.drop_index(op.f("ix_login_session_person_id"), table_name="login_session")
+    op.drop_table("login_session")
+    op.drop_index("ix_login_link_expires", table_name="login_link")
+    op.drop_table("login_link")
+    op.drop_index(op.f("ix_head_seal_id"), table_name="head")
+    op.drop_table("head")
+    op.drop_index(op.f("ix_seal_branch_path"), table_name="seal")
+    op.drop_table("seal")
+    op.drop_table("person")
+    op.drop_table("gateway")
+    op.drop_table("device")
+    op.drop_table("branch")
+    op.drop_table("tenant")
+    op.drop_table("pairing")
+    op.drop_table("mounted_head")
+    op.drop_table("ledger_tile")
+    op.drop_table("ledger_ref")
+    op.drop_table("ledger_receipt")
+    op.drop_table("ledger_queue")
+    op.drop_index(op.f("ix_ledger_quarantine_reason"), table_name="ledger_quarantine")
+    op.drop_index(op.f("ix_ledger_quarantine_device_id"), table_name="ledger_quarantine")
+    op.drop_table("ledger_quarantine")
+    op.drop_index(op.f("ix_ledger_photo_state"), table_name="ledger_photo")
+    op.drop_table("ledger_photo")
+    op.drop_table("ledger_opening")
+    op.drop_table("ledger_log")
+    op.drop_index("ix_ledger_gap_device", table_name="ledger_gap")
+    op.drop_table("ledger_gap")
+    op.drop_index("ix_ledger_entry_tenant", table_name="ledger_entry")
+    op.drop_index("ix_ledger_entry_kind", table_name="ledger_entry")
+    op.drop_table("ledger_entry")
+    op.drop_table("ledger_device_key")
+    op.drop_table("ledger_device_head")
+    op.drop_table("ledger_checkpoint")
+    op.drop_index("ix_keeper_session_device", table_name="keeper_session")
+    op.drop_table("keeper_session")
+    op.drop_index("ix_job_due", table_name="job")
+    op.drop_table("job")
+    op.drop_index("ix_down_message_open", table_name="down_message")
+    op.drop_index(op.f("ix_down_message_digest"), table_name="down_message")
+    op.drop_table("down_message")
+    op.drop_table("device_key")
+    op.drop_table("blob_upload")
+    op.drop_table("blob")
