@@ -120,7 +120,7 @@ def acceptable(uv: list[str]) -> bool:
     except OSError:
         return False
     found = re.match(r"uv (\d+)\.(\d+)\.(\d+)", answer.stdout)
-    return bool(found) and tuple(int(part) for part in found.groups()) >= OLDEST_UV
+    return found is not None and tuple(int(part) for part in found.groups()) >= OLDEST_UV
 
 
 def by_pip(private: Path, uv_lock: Path) -> bool:
