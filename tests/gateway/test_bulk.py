@@ -1,0 +1,133 @@
+"""Photos over the bulk link: resumable, urgent ones first, never believed without their digest."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from firmware_protocol import bulk
+from firmware_protocol.bulk import BulkReply, BulkRequest, BulkStatus
+from gateway.bulk import BulkLink, PhotoStore
+from gateway.errors import DeviceUnreachable, PhotoBroken
+
+PHOTO = bytes(range(256)) * 700
+DIGEST = hashlib.sha256(PHOTO).digest()
+SMALL = b"preview" * 100
+SMALL_DIGEST = hashlib.sha256(SMALL).digest()
+Serve = Callable[[BulkRequest], tuple[BulkReply, bytes] | None]
+
+
+def honest(request: BulkRequest) -> tuple[BulkReply, bytes] | None:
+    photo = {DIGEST: PHOTO, SMALL_DIGEST: SMALL}.get(request.digest)
+    if photo is None:
+        return BulkReply(status=BulkStatus.UNKNOWN_DIGEST, total=0, length=0), b""
+    data = photo[request.offset : request.offset + request.length]
+    return BulkReply(status=BulkStatus.OK, total=len(photo), length=len(data)), data
+
+
+@asynccontextmanager
+async def device(serve: Serve, asked: list[BulkRequest]) -> AsyncIterator[str]:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                length = bulk.header_length(await reader.readexactly(2))
+                request = bulk.decode_request(await reader.readexactly(length))
+                asked.append(request)
+                answer = serve(request)
+                if answer is None:
+                    break
+                writer.write(bulk.encode_header(answer[0]) + answer[1])
+                await writer.drain()
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server:
+        yield f"{host}:{port}"
+
+
+def test_a_photo_comes_in_chunks_and_is_kept(tmp_path: Path) -> None:
+    async def run() -> None:
+        asked: list[BulkRequest] = []
+        async with device(honest, asked) as address:
+            link = BulkLink(address, store=PhotoStore(tmp_path))
+            assert await link.fetch(DIGEST) == PHOTO
+            assert [request.offset for request in asked] == [0, 65_536, 131_072]
+            assert await link.fetch(DIGEST) == PHOTO
+            assert len(asked) == 3, "kept photos are not fetched again"
+            await link.close()
+
+    asyncio.run(run())
+
+
+def test_a_broken_line_resumes_where_it_was(tmp_path: Path) -> None:
+    async def run() -> None:
+        asked: list[BulkRequest] = []
+        cut = iter([False, True, False, False])
+
+        def flaky(request: BulkRequest) -> tuple[BulkReply, bytes] | None:
+            return None if next(cut) else honest(request)
+
+        async with device(flaky, asked) as address:
+            link = BulkLink(address, store=PhotoStore(tmp_path))
+            with pytest.raises(DeviceUnreachable):
+                await link.fetch(DIGEST)
+            assert await link.fetch(DIGEST) == PHOTO
+            assert [request.offset for request in asked] == [0, 65_536, 65_536, 131_072]
+            await link.close()
+
+    asyncio.run(run())
+
+
+def test_other_bytes_than_the_digest_are_thrown_away(tmp_path: Path) -> None:
+    async def run() -> None:
+        def liar(request: BulkRequest) -> tuple[BulkReply, bytes]:
+            return BulkReply(status=BulkStatus.OK, total=4, length=4), b"fake"[request.offset :]
+
+        async with device(liar, []) as address:
+            link = BulkLink(address, store=PhotoStore(tmp_path))
+            with pytest.raises(PhotoBroken):
+                await link.fetch(DIGEST)
+            await link.close()
+
+    asyncio.run(run())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_urgent_preview_overtakes_a_full_photo(tmp_path: Path) -> None:
+    async def run() -> None:
+        asked: list[BulkRequest] = []
+        started = asyncio.Event()
+
+        def told(request: BulkRequest) -> tuple[BulkReply, bytes] | None:
+            started.set()
+            return honest(request)
+
+        async with device(told, asked) as address:
+            link = BulkLink(address, store=PhotoStore(tmp_path))
+            full = asyncio.create_task(link.fetch(DIGEST))
+            await started.wait()
+            assert await link.fetch(SMALL_DIGEST, urgent=True) == SMALL
+            assert await full == PHOTO
+            order = [request.digest for request in asked]
+            assert order.index(SMALL_DIGEST) <= 1
+            await link.close()
+
+    asyncio.run(run())
+
+
+def test_an_unknown_digest_is_unreachable_not_empty(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with device(honest, []) as address:
+            link = BulkLink(address, store=PhotoStore(tmp_path))
+            with pytest.raises(DeviceUnreachable):
+                await link.fetch(b"?" * 32)
+            await link.close()
+
+    asyncio.run(run())

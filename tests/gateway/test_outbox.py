@@ -1,0 +1,81 @@
+"""What the office keeps, until a receipt that the device accepted."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.outbox import KeptEvent, OpenJob, Outbox
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+def kept(seq: int, *, device: str = "CB-1", generation: int = 1) -> KeptEvent:
+    return KeptEvent(device_id=device, generation=generation, seq=seq, signed=b"event %d" % seq)
+
+
+def test_events_survive_and_leave_only_when_settled(path: Path) -> None:
+    outbox = Outbox(path)
+    outbox.keep([kept(1), kept(2), kept(3)])
+    for event in outbox.unsent("CB-1", limit=10):
+        outbox.mark_sent(event)
+    outbox.close()
+    outbox = Outbox(path)
+    assert outbox.unsent("CB-1", limit=10) == []
+    assert outbox.counts()["events"] == 3, "sent is not safe"
+    outbox.settle("CB-1", 1, 2)
+    outbox.send_again("CB-1")
+    assert outbox.unsent("CB-1", limit=10) == [kept(3)]
+    outbox.close()
+
+
+def test_the_same_event_twice_is_one_event(path: Path) -> None:
+    outbox = Outbox(path)
+    outbox.keep([kept(1)])
+    outbox.keep([kept(1), kept(2)])
+    assert outbox.counts()["events"] == 2
+    assert outbox.last_seq("CB-1", 1) == 2
+    assert outbox.last_seq("CB-1", 2) == 0
+    outbox.close()
+
+
+def test_a_receipt_for_one_generation_leaves_the_next(path: Path) -> None:
+    outbox = Outbox(path)
+    outbox.keep([kept(1), kept(1, generation=2)])
+    outbox.settle("CB-1", 1, 9)
+    assert outbox.unsent("CB-1", limit=9) == [kept(1, generation=2)]
+    outbox.close()
+
+
+def test_photos_are_owed_until_named(path: Path) -> None:
+    outbox = Outbox(path)
+    outbox.keep([kept(1)], photos=[("CB-1", b"full"), ("CB-1", b"preview")])
+    assert outbox.photos_owed("CB-1") == [b"full", b"preview"]
+    outbox.photo_uploaded(b"full")
+    assert outbox.photos_owed("CB-1") == [b"preview"]
+    outbox.photo_settled(b"preview")
+    assert outbox.counts() == {"events": 1, "photos": 0}
+    outbox.close()
+
+
+def test_a_restarted_gateway_knows_its_open_job(path: Path) -> None:
+    job = OpenJob(device_id="CB-1", token_id=b"t" * 16, request_id="r1", title="Lease", pages=(2, 2, 5))
+    outbox = Outbox(path)
+    outbox.open_job(job)
+    outbox.close()
+    outbox = Outbox(path)
+    assert outbox.job("CB-1") == job
+    outbox.close_job("CB-1")
+    assert outbox.job("CB-1") is None
+    outbox.close()
+
+
+def test_every_start_counts_as_a_birth(path: Path) -> None:
+    numbers = []
+    for _ in range(3):
+        outbox = Outbox(path)
+        numbers.append(outbox.next_birth())
+        outbox.close()
+    assert numbers == [1, 2, 3]
