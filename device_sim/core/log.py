@@ -1,0 +1,81 @@
+"""Writes events: numbers, chains and signs them, and makes them durable before anything follows from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from device_sim.core.journal import Journal
+from device_sim.core.memory import NO_HEAD, Memory, event_record
+from device_sim.core.ports import Counter
+from device_sim.core.timekeeping import Timekeeper
+from firmware_protocol import events
+from firmware_protocol.cose import SigningKey
+from firmware_protocol.events import Body, Event, Header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this device says it is."""
+
+    device_id: str
+    model: str
+    firmware: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """An event and the object that it names by digest only (records.py, EVENT)."""
+
+    body: Body
+    attachment: bytes
+
+
+class EventLog:
+    """The device's own account. The mechanical counter is read for every write and stands in every event."""
+
+    def __init__(
+        self, *, identity: Identity, journal: Journal, key: SigningKey, counter: Counter, time: Timekeeper, boot: int
+    ) -> None:
+        self.journal = journal
+        self._identity = identity
+        self._key = key
+        self._counter = counter
+        self._time = time
+        self._boot = boot
+
+    @property
+    def memory(self) -> Memory:
+        return self.journal.memory
+
+    def write(self, *bodies: Body | Attached) -> None:
+        """All of them, in one write and one sync. Raises: StorageFailed."""
+        memory = self.memory
+        counter = self._counter.read()
+        seq, previous = memory.seq, memory.chain_hash
+        added = []
+        for item in bodies:
+            body, attachment = (item.body, item.attachment) if isinstance(item, Attached) else (item, None)
+            seq += 1
+            header = Header(
+                device_id=self._identity.device_id,
+                generation=memory.generation,
+                seq=seq,
+                boot=self._boot,
+                event_type=events.type_of(body),
+                uptime_ms=self._time.uptime_ms,
+                counter=counter,
+                head_id=self._active_head(),
+                firmware=self._identity.firmware,
+                previous=previous,
+                time_ms=self._time.moment.unix_ms,
+            )
+            signed = events.sign(Event(header=header, body=body), key=self._key)
+            previous = events.chain_hash(signed)
+            added.append(event_record(signed, attachment))
+        if added:
+            self.journal.append(added)
+
+    def _active_head(self) -> bytes:
+        token = self.memory.open_token()
+        heads: Sequence[bytes] = self.memory.heads
+        slot = 0 if token is None else token.seal.slot
+        return heads[slot] if slot < len(heads) else NO_HEAD

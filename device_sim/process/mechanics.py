@@ -1,0 +1,52 @@
+"""The head on its shaft: latch, lever, and a counter that only a press moves. It knows nothing of the journal."""
+
+import threading
+from pathlib import Path
+
+from device_sim.process.disk import write_durably
+from device_sim.process.faults import Fault, Faults
+
+
+class Mechanics:
+    """ports.Latch and ports.Counter, and the lever for the keeper's hand."""
+
+    def __init__(self, counter_file: Path, faults: Faults) -> None:
+        self._file = counter_file
+        self._faults = faults
+        self._lock = threading.Lock()
+        self._free = False
+        self._count = int(counter_file.read_text()) if counter_file.exists() else 0
+
+    @property
+    def is_free(self) -> bool:
+        return self._free
+
+    def read(self) -> int:
+        with self._lock:
+            return self._count
+
+    def release(self) -> None:
+        with self._lock:
+            self._free = True
+
+    def hold(self) -> None:
+        with self._lock:
+            self._free = False
+
+    def pull(self) -> bool:
+        """Whether the head came down. One release lets it through once: the spring latch falls in behind it."""
+        with self._lock:
+            if not self._free or self._faults.has(Fault.LATCH_STICKS):
+                return False
+            self._free = False
+            self._turn(2 if self._faults.take(Fault.DOUBLE_STROKE) else 1)
+            return True
+
+    def force(self) -> None:
+        """The head comes down although the latch holds."""
+        with self._lock:
+            self._turn(1)
+
+    def _turn(self, presses: int) -> None:
+        write_durably(self._file, str(self._count + presses).encode())
+        self._count += presses
