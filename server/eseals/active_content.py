@@ -13,6 +13,8 @@ class ActiveContent(StrEnum):
     ACTION = "action"
     """An action other than following a link: submit a form, play, hide, go to another file."""
     ATTACHMENT = "attachments"
+    COMMENT = "comments"
+    """Comments without a drawn form of their own, which every reader shows differently; drawn ones become page."""
     FORM = "form_fields"
     JAVASCRIPT = "javascript"
     LAUNCH = "launch"
@@ -61,14 +63,16 @@ def find_active_content(pdf: pikepdf.Pdf) -> set[ActiveContent]:
     found = set(_in_catalog(pdf))
     for dictionary in _dictionaries(pdf):
         found.update(kind for _, kind in _forbidden_entries(dictionary))
-        annotation = FORBIDDEN_ANNOTATIONS.get(_name(dictionary.get("/Subtype")))
-        if annotation and "/Rect" in dictionary:
-            found.add(annotation)
+        kind = _name(dictionary.get("/Subtype"))
+        if "/Rect" in dictionary and kind in FORBIDDEN_ANNOTATIONS:
+            found.add(FORBIDDEN_ANNOTATIONS[kind])
+        elif "/Rect" in dictionary and kind not in {"/Link", "/Widget", "/Popup"} and "/AP" not in dictionary:
+            found.add(ActiveContent.COMMENT)
     return found
 
 
 def remove_active_content(pdf: pikepdf.Pdf) -> None:
-    """Remove everything that `find_active_content` names except form fields, which the caller flattens first."""
+    """Remove everything that `find_active_content` names but layers; the caller has flattened fields and comments."""
     root = pdf.Root
     for key in ("/OpenAction", "/AA", "/AcroForm", "/Perms", "/Collection", "/Extensions", "/AF"):
         if key in root:
@@ -81,18 +85,16 @@ def remove_active_content(pdf: pikepdf.Pdf) -> None:
     for page in pdf.pages:
         annotations = page.obj.get("/Annots")
         if isinstance(annotations, pikepdf.Array):
-            kept = [a for a in annotations if not _is_forbidden_annotation(a)]
+            kept = [entry for entry in annotations if _is_link(entry)]
             page.obj.Annots = pikepdf.Array(kept)
     for dictionary in _dictionaries(pdf):
         for key, _ in list(_forbidden_entries(dictionary)):
             del dictionary[key]
 
 
-def _is_forbidden_annotation(annotation: Any) -> bool:  # noqa: ANN401 - any PDF object
-    if not isinstance(annotation, pikepdf.Dictionary):
-        return True
-    kind = _name(annotation.get("/Subtype"))
-    return kind in FORBIDDEN_ANNOTATIONS or kind == "/Widget"
+def _is_link(annotation: Any) -> bool:  # noqa: ANN401 - any PDF object
+    """The one kind of annotation that stays: it draws nothing and, its action checked, does nothing by itself."""
+    return isinstance(annotation, pikepdf.Dictionary) and _name(annotation.get("/Subtype")) == "/Link"
 
 
 def _in_catalog(pdf: pikepdf.Pdf) -> Iterator[ActiveContent]:

@@ -59,7 +59,8 @@ def images_to_pdf(image_bytes: bytes) -> bytes:
         opened: Image.Image = file
         try:
             if kind == "jpeg":
-                opened.draft("RGB", (max(PAGE_PIXELS), max(PAGE_PIXELS)))
+                shrink = min(1.0, max(PAGE_PIXELS) / max(opened.size))
+                opened.draft("RGB", (int(opened.width * shrink), int(opened.height * shrink)))  # saves memory
                 opened = ImageOps.exif_transpose(opened)
             picture = _plain(opened)
         except (OSError, ValueError, SyntaxError, EOFError, zlib.error) as error:

@@ -214,6 +214,19 @@ def test_data_hidden_behind_the_signature_is_found(archived: bytes, judge: Judge
     assert judge(archived[:at] + b"beef" + archived[at + 4 :], ledger=False).outcome == "cannot_verify"
 
 
+def test_long_term_proof_taken_away_by_an_update(archived: bytes, judge: Judge) -> None:
+    def empty_store(writer: IncrementalPdfFileWriter) -> None:
+        writer.root[pdf_name("/DSS")] = generic.DictionaryObject()
+        writer.update_root()
+
+    def no_store(writer: IncrementalPdfFileWriter) -> None:
+        del writer.root["/DSS"]
+        writer.update_root()
+
+    for change in (empty_store, no_store):
+        assert judge(updated(archived, change), ledger=False).outcome in {"changed", "cannot_verify"}
+
+
 def test_cut_back_to_before_the_seal(document: bytes, sealed: bytes, judge: Judge) -> None:
     assert judge(sealed[: len(document)]).outcome == "no_seal"
 
