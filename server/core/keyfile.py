@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from asn1crypto import algos, keys
+from asn1crypto import algos, core, keys
 from cryptography.hazmat.primitives import hashes, padding, serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -50,7 +50,7 @@ def seal(private_key: PrivateKeyTypes, passphrase: bytes, rng: Rng, *, iteration
                             "parameters": {
                                 "salt": algos.Pbkdf2Salt(name="specified", value=salt),
                                 "iteration_count": iterations,
-                                "prf": {"algorithm": "sha256"},
+                                "prf": {"algorithm": "sha256", "parameters": core.Null()},
                             },
                         }
                     ),

@@ -5,6 +5,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from dashboard.cli.init import create_installation
+from server.core.clock import SystemClock
+from server.core.rng import SystemRng
+from server.core.settings import Settings
+
 Ask = Callable[..., httpx.Response]
 
 
@@ -21,3 +26,12 @@ def ask() -> Ask:
         return anyio.run(run)
 
     return send
+
+
+@pytest.fixture(scope="session")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A complete demo installation, made once."""
+    home = tmp_path_factory.mktemp("demo") / "home"
+    settings = Settings(home=home, demo=True, installation="Azulejos del Sur", log_level="WARNING")
+    create_installation(settings, clock=SystemClock(), rng=SystemRng())
+    return settings

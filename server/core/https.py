@@ -1,0 +1,93 @@
+"""HTTPS with HTTP/2 for one ASGI app, in this process, by granian."""
+
+import asyncio
+import contextlib
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.server.embed import Server
+
+from server.core import keyfile, tls
+from server.core.keystore import CertificateKey
+from server.core.ports import wait_until_listening
+from server.core.runtime import Runtime
+
+
+def serve(
+    app: Any,  # noqa: ANN401 - an ASGI app
+    runtime: Runtime,
+    *,
+    port: int,
+    stop: threading.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Serve `app` on `settings.bind`:`port` until `stop` is set; running requests get to end.
+
+    Raises: NotListening, when the port belongs to another process.
+    """
+    with contextlib.ExitStack() as while_starting:
+        server = _server(app, runtime, port, while_starting.enter_context(_opened_key(runtime)))
+        failed: list[BaseException] = []
+
+        def watch(loop: asyncio.AbstractEventLoop) -> None:
+            try:
+                wait_until_listening(_reachable(runtime.settings.bind), port, stop=stop)
+                while_starting.close()
+                if not stop.is_set():
+                    ready()
+                stop.wait()
+            except Exception as error:  # noqa: BLE001 - handed to the caller below
+                failed.append(error)
+            finally:
+                loop.call_soon_threadsafe(server.stop)
+
+        async def run() -> None:
+            loop = asyncio.get_running_loop()
+            threading.Thread(target=watch, args=(loop,), daemon=True, name="https-watch").start()
+            await server.serve()
+
+        asyncio.run(run())
+    if failed:
+        raise failed[0]
+
+
+def _server(app: Any, runtime: Runtime, port: int, key_file: Path) -> Server:  # noqa: ANN401 - an ASGI app
+    settings = runtime.settings
+    return Server(
+        app,
+        address=settings.bind,
+        port=port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.auto,
+        websockets=False,
+        log_enabled=False,
+        ssl_cert=tls.ensure_certificate(settings, runtime.keys, now=runtime.now()),
+        ssl_key=key_file,
+        ssl_protocol_min=SSLProtocols.tls12,
+    )
+
+
+@contextlib.contextmanager
+def _opened_key(runtime: Runtime) -> Iterator[Path]:
+    """The TLS key as granian needs it while it starts: granian 2.8.7 panics on an encrypted EC key.
+
+    In memory where the system has /dev/shm, in a folder of mode 0700, and removed when the block ends.
+    """
+    key = runtime.keys.certificate_key(CertificateKey.TLS)
+    plain = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    memory = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
+    with tempfile.TemporaryDirectory(prefix="cinnabar-", dir=memory if memory.is_dir() else None) as folder:
+        keyfile.write_private(Path(folder) / "key.pem", plain)
+        yield Path(folder) / "key.pem"
+
+
+def _reachable(bind: str) -> str:
+    """Where this process itself finds a socket bound to `bind`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - read, not bound

@@ -1,0 +1,99 @@
+"""One role in its own process: `python -m server.core.role_process NAME`, started by `server.core.supervise`.
+
+It says that it is ready on the file descriptor CINNABAR_READY_FD, and ends when CINNABAR_ALIVE_FD closes, so that it
+never outlives the supervisor. Exit 78 (EX_CONFIG) means: starting again will not help.
+"""
+
+import os
+import signal
+import sys
+import threading
+from typing import Final
+
+from server.core.settings import Settings
+
+EX_CONFIG: Final = 78
+
+BROKER, LEDGER, WORKER, WEB, PUBLIC = "broker", "ledger", "worker", "web", "public"
+ROLES: Final = (BROKER, LEDGER, WORKER, WEB, PUBLIC)
+"""In the order in which they start."""
+ENTRY: Final = {
+    LEDGER: "server.ledger.role:run",
+    WORKER: "server.jobs.role:run",
+    WEB: "dashboard.app:create_app",
+    PUBLIC: "server.public.app:create_app",
+}
+"""run(runtime, *, stop: threading.Event, ready: Callable[[], None]) and create_app(runtime) -> FastAPI."""
+
+
+def main(role: str) -> int:
+    settings = Settings.load()
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    _end_with_supervisor()
+    if role == BROKER:
+        from server.core import broker
+
+        broker.run(settings, stop=stop, ready=_say_ready)
+        return 0
+    return _with_runtime(role, settings, stop)
+
+
+def _with_runtime(role: str, settings: Settings, stop: threading.Event) -> int:
+    from server.core import logs
+    from server.core.keyfile import KeyUnreadable
+    from server.core.runtime import PartMissing, Runtime, named
+
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        part = named(ENTRY[role])
+        runtime = Runtime.open(settings)
+    except (PartMissing, KeyUnreadable) as error:
+        sys.stderr.write(f"cinnabar {role}: {error}\n")
+        return EX_CONFIG
+    try:
+        if role in {WEB, PUBLIC}:
+            from server.core import https
+
+            port = settings.web_port if role == WEB else settings.public_port
+            https.serve(part(runtime), runtime, port=port, stop=stop, ready=_say_ready)
+        else:
+            part(runtime, stop=stop, ready=_say_ready)
+    finally:
+        runtime.close()
+    return 0
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """Signals wait in a thread of their own: setting an Event in a handler can deadlock with the wait it interrupts."""
+    wanted = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+
+    def watch() -> None:
+        signal.sigwait(wanted)
+        stop.set()
+
+    threading.Thread(target=watch, daemon=True, name="signals").start()
+
+
+def _say_ready() -> None:
+    descriptor = os.environ.get("CINNABAR_READY_FD")
+    if descriptor:
+        os.write(int(descriptor), b"ready\n")
+
+
+def _end_with_supervisor() -> None:
+    """A blocked read ends when the supervisor's end of the pipe closes, however it died."""
+    descriptor = os.environ.get("CINNABAR_ALIVE_FD")
+    if not descriptor:
+        return
+
+    def watch() -> None:
+        os.read(int(descriptor), 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="supervisor-watch").start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
