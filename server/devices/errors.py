@@ -1,0 +1,76 @@
+from server.core.errors import BadInput, Conflict, Forbidden, NotFound, Unauthenticated
+from server.core.i18n import N_
+
+
+class UnknownGateway(Unauthenticated):
+    title = N_("Unknown gateway")
+    happened = N_("The gateway's secret is missing or not right.")
+    next_step = N_("Enrol the gateway again and write the new secret into gateway.json.")
+    headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012 - a ClassVar of the base
+
+
+class WrongGateway(Forbidden):
+    happened = N_("The gateway names itself differently from the secret it uses.")
+    next_step = N_("Check gateway_id in gateway.json.")
+
+
+class NoSuchGateway(NotFound):
+    pass
+
+
+class NoSuchDevice(NotFound):
+    """The device is unknown, or belongs to another gateway or branch."""
+
+
+class NoSuchPairing(NotFound):
+    pass
+
+
+class GatewayTaken(Conflict):
+    happened = N_("A gateway with this name is enrolled already.")
+    next_step = N_("Choose another name.")
+
+
+class KeyIdTaken(Conflict):
+    """The first 4 bytes of the key's hash are in use; a copied key looks like this too."""
+
+    title = N_("This device key is known already")
+    happened = N_("Another device, or this one, is enrolled with the same key number.")
+    safe = N_("The device was not enrolled and stays locked.")
+    next_step = N_("Let the device make a new key and pair it again. If you did not expect this, call your security.")
+
+
+class PairingOver(Conflict):
+    title = N_("The pairing time is over")
+    happened = N_("A pairing lasts 180 seconds and each step happens once.")
+    safe = N_("The device was not enrolled and stays locked.")
+    next_step = N_("Press the pairing button on the device and start again.")
+
+
+class DeviceNotActive(Conflict):
+    """Fact `state`."""
+
+    title = N_("This device is not in use")
+    happened = N_("The device is suspended or not yet enrolled.")
+    safe = N_("It stays locked; nothing was stamped.")
+    next_step = N_("Use another device, or ask an administrator.")
+
+
+class NotSignedInAtDevice(Unauthenticated):
+    title = N_("Please identify yourself at the device")
+    happened = N_("Nobody with this name is signed in at this device, or the time is over.")
+    safe = N_("The device stays locked.")
+    next_step = N_("Type your name and PIN at the device.")
+
+
+class BadEvent(BadInput):
+    """Fact `why`: a code of `firmware_protocol.errors`."""
+
+    title = N_("This report cannot be trusted")
+    happened = N_("A report that should come from the device does not carry its signature, or was changed (%(why)s).")
+    safe = N_("It was not accepted. The device stays locked.")
+    next_step = N_("Try again. If it happens again, call your security: someone may be changing reports.")
+
+
+class WrongStateStep(BadInput):
+    happened = N_("A device can be set to active or suspended.")

@@ -1,0 +1,256 @@
+"""Devices as the server knows them: their keys, what they reported, whether they may be used, who stands there."""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlmodel import Session
+
+from firmware_protocol import orders
+from server.core.runtime import Runtime
+from server.core.scope import Role, Scope
+from server.devices import outbox, store
+from server.devices.errors import DeviceNotActive, NoSuchDevice, NotSignedInAtDevice, WrongGateway, WrongStateStep
+from server.devices.keys import issuer
+from server.devices.models import Device, KeeperSession, MountedHead
+from server.devices.schemas import (
+    DeviceKeyRead,
+    DeviceRead,
+    DeviceState,
+    DownKind,
+    GatewayRead,
+    HeadAt,
+    HelloDevice,
+    HelloDeviceOut,
+    HelloIn,
+    HelloOut,
+    KeeperRead,
+)
+from server.identity import entries, secrets_of
+from server.identity import service as identity
+from server.identity.entries import EntryType
+from server.identity.limits import LoginLimits
+from server.identity.schemas import PersonRead
+
+KEEPER_SESSION_LIFE: Final = timedelta(hours=8)
+POLICY_LIFE: Final = timedelta(days=30)
+NO_HEAD: Final = bytes(8)
+
+
+def gateway_by_secret(db: Session, secret: str) -> GatewayRead | None:
+    row = store.gateway_by_secret(db, secrets_of.token_hash(secret))
+    return GatewayRead.model_validate(row) if row is not None else None
+
+
+def gateways(db: Session, scope: Scope) -> list[GatewayRead]:
+    return [GatewayRead.model_validate(row) for row in store.gateways(db, scope)]
+
+
+def devices(db: Session, scope: Scope) -> list[DeviceRead]:
+    return [read(db, row) for row in store.devices(db, scope)]
+
+
+def device(db: Session, scope: Scope, device_id: str) -> DeviceRead:
+    """Raises: NoSuchDevice."""
+    return read(db, _device(db, scope, device_id))
+
+
+def device_of_gateway(db: Session, gateway: GatewayRead, device_id: str) -> DeviceRead:
+    """A device that this gateway speaks for. Raises: NoSuchDevice."""
+    row = store.any_device(db, device_id)
+    if row is None or row.tenant_id != gateway.tenant_id or row.gateway_id != gateway.gateway_id:
+        raise NoSuchDevice
+    return read(db, row)
+
+
+def device_key(db: Session, device_id: str, generation: int) -> DeviceKeyRead | None:
+    row = store.key(db, device_id, generation)
+    return DeviceKeyRead.model_validate(row) if row is not None else None
+
+
+def keys_of(db: Session, device_id: str) -> dict[bytes, bytes]:
+    """The device's current key as `cose.verify1` takes it; empty for a device that is not enrolled."""
+    row = store.any_device(db, device_id)
+    key = store.key(db, device_id, row.generation) if row is not None else None
+    return {key.key_id: key.public_key} if key is not None else {}
+
+
+def head_in(device_read: DeviceRead, head_ids: set[bytes]) -> HeadAt | None:
+    """The first slot that holds one of these heads."""
+    return next((head for head in device_read.heads if head.head_id in head_ids), None)
+
+
+def live_devices_for(db: Session, tenant_id: UUID, head_ids: set[bytes]) -> list[DeviceRead]:
+    """Active devices that hold one of these heads now."""
+    found = [read(db, row) for row in store.devices(db, Scope.system(tenant_id))]
+    return [device for device in found if device.state is DeviceState.ACTIVE and head_in(device, head_ids)]
+
+
+def hello(db: Session, run: Runtime, gateway: GatewayRead, body: HelloIn) -> HelloOut:
+    """What a gateway says about itself and its devices. A report, not evidence. Raises: WrongGateway."""
+    row = store.gateway(db, gateway.gateway_id)
+    if row is None or body.gateway_id != gateway.gateway_id:
+        raise WrongGateway
+    row.version, row.last_hello_at = body.version, run.now()
+    db.add(row)
+    answers = [
+        HelloDeviceOut(device_id=said.device_id, status=_take_report(db, run, gateway, said)) for said in body.devices
+    ]
+    return HelloOut(time_ms=round(run.now().timestamp() * 1000), devices=answers)
+
+
+def sign_in_keeper(db: Session, run: Runtime, *, device_read: DeviceRead, person: PersonRead) -> KeeperRead:
+    """The keeper whose PIN was checked just before stands at this device from now on."""
+    expires_at = run.now() + KEEPER_SESSION_LIFE
+    db.add(
+        KeeperSession(
+            id=run.new_id(),
+            created_at=run.now(),
+            tenant_id=device_read.tenant_id,
+            device_id=device_read.device_id,
+            person_id=person.id,
+            expires_at=expires_at,
+        )
+    )
+    db.flush()
+    return KeeperRead(
+        operator_id=person.id,
+        name=person.name,
+        operator=person.operator,
+        expires_ms=round(expires_at.timestamp() * 1000),
+    )
+
+
+def check_keeper_here(
+    db: Session,
+    *,
+    device_read: DeviceRead,
+    username: str,
+    pin: str,
+    limits: LoginLimits,
+) -> PersonRead:
+    """The keeper behind name and PIN. Slow on purpose: a read session. Raises: WrongPin, TooManyTries."""
+    return identity.check_pin(
+        db,
+        tenant_id=device_read.tenant_id,
+        branch_path=device_read.branch_path,
+        username=username,
+        pin=pin,
+        limits=limits,
+        place=device_read.device_id,
+    )
+
+
+def keeper_signed_in(db: Session, run: Runtime, *, device_read: DeviceRead, person_id: UUID) -> PersonRead:
+    """The keeper who signed in here and is still one. Raises: NotSignedInAtDevice."""
+    session = store.keeper_session(db, device_read.device_id, person_id, run.now())
+    still = identity.holds(db, device_read.tenant_id, person_id, Role.KEEPER, device_read.branch_path)
+    if session is None or not still:
+        raise NotSignedInAtDevice
+    return identity.person(db, Scope.system(device_read.tenant_id), person_id)
+
+
+def set_state(
+    db: Session, run: Runtime, scope: Scope, *, device_id: str, state: DeviceState, reason: str
+) -> DeviceRead:
+    """Suspend or bring back. The epoch rises, so tokens that the device has not consumed die when it hears of it.
+
+    Raises: NoSuchDevice, DeviceNotActive (never enrolled), WrongStateStep.
+    """
+    row = store.device(db, scope, device_id, lock=True)
+    if row is None:
+        raise NoSuchDevice
+    if state is DeviceState.CONFIRMED:
+        raise WrongStateStep
+    if row.state == DeviceState.CONFIRMED.value:
+        raise DeviceNotActive(state=row.state)
+    row.state, row.epoch = state.value, row.epoch + 1
+    db.add(row)
+    db.flush()
+    policy = orders.Policy(device_id=device_id, epoch=row.epoch, suspended=state is DeviceState.SUSPENDED)
+    signed = orders.sign(policy, key=issuer(run))
+    outbox.send_down(
+        db, run, device_id=device_id, kind=DownKind.POLICY, payload=signed, expires_at=run.now() + POLICY_LIFE
+    )
+    entries.record(
+        db,
+        run,
+        EntryType.DEVICE_STATE,
+        tenant_id=row.tenant_id,
+        branch_path=row.branch_path,
+        refs={"device": device_id},
+        public={"state": state, "generation": row.generation, "policy_epoch": row.epoch},
+        private={"reason": reason, "by": scope.person_id},
+    )
+    return read(db, row)
+
+
+def rename(db: Session, scope: Scope, *, device_id: str, name: str) -> DeviceRead:
+    """Raises: NoSuchDevice."""
+    row = _device(db, scope, device_id)
+    row.name = name
+    db.add(row)
+    return read(db, row)
+
+
+def signed_time(run: Runtime, *, device_id: str, boot_nonce: bytes) -> bytes:
+    """Server time over the device's boot nonce; the device takes it for 10 s."""
+    order = orders.SignedTime(device_id=device_id, boot_nonce=boot_nonce, unix_ms=round(run.now().timestamp() * 1000))
+    return orders.sign(order, key=issuer(run))
+
+
+def note_proof(db: Session, *, device_id: str, seq: int, counter: int, firmware: str, time_ms: int | None) -> None:
+    """From an admitted event: what the device itself signed about its state."""
+    row = store.any_device(db, device_id)
+    if row is None:
+        return
+    row.last_seq, row.acked_seq = max(row.last_seq, seq), max(row.acked_seq, seq)
+    row.counter, row.firmware = counter, firmware
+    row.proved_ms = max(row.proved_ms, time_ms or 0)
+    db.add(row)
+
+
+def read(db: Session, row: Device) -> DeviceRead:
+    heads = tuple(HeadAt(slot=head.slot, head_id=head.head_id) for head in store.heads(db, row.device_id))
+    return DeviceRead.model_validate(row).model_copy(update={"heads": heads})
+
+
+def mount(db: Session, run: Runtime, row: Device, heads: list[bytes]) -> None:
+    """Which head sits in which slot now, as the device said."""
+    now = [(slot, head) for slot, head in enumerate(heads) if head != NO_HEAD]
+    if now == [(head.slot, head.head_id) for head in store.heads(db, row.device_id)]:
+        return
+    store.forget_heads(db, row.device_id)
+    for slot, head_id in now:
+        db.add(
+            MountedHead(
+                id=run.new_id(),
+                created_at=run.now(),
+                tenant_id=row.tenant_id,
+                device_id=row.device_id,
+                slot=slot,
+                head_id=head_id,
+            )
+        )
+    db.flush()
+
+
+def _take_report(db: Session, run: Runtime, gateway: GatewayRead, said: HelloDevice) -> str:
+    row = store.any_device(db, said.device_id)
+    if row is None or row.tenant_id != gateway.tenant_id:
+        return "unknown"
+    key = store.key(db, said.device_id, said.generation)
+    if key is None or key.public_key.hex() != said.public_key:
+        return "unknown"
+    row.gateway_id, row.model, row.firmware, row.seen_at = gateway.gateway_id, said.model, said.firmware, run.now()
+    row.last_seq, row.acked_seq, row.counter = said.last_seq, said.acked_seq, said.counter
+    db.add(row)
+    mount(db, run, row, [bytes.fromhex(head) for head in said.heads])
+    return row.state if row.state in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value} else "unknown"
+
+
+def _device(db: Session, scope: Scope, device_id: str) -> Device:
+    row = store.device(db, scope, device_id)
+    if row is None:
+        raise NoSuchDevice
+    return row

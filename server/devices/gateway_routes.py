@@ -1,0 +1,65 @@
+"""/gateway/v1: hello, keeper sessions, time, pairing."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from server.core.db import Db, DbRead
+from server.core.errors import errors
+from server.devices import service
+from server.devices.errors import KeyIdTaken, NoSuchDevice, NoSuchPairing, PairingOver, UnknownGateway, WrongGateway
+from server.devices.guard import CurrentGateway
+from server.devices.schemas import (
+    BootNonceIn,
+    HelloIn,
+    HelloOut,
+    KeeperRead,
+    PairingDeviceIn,
+    PairingIn,
+    PairingOpened,
+    PairingStatus,
+    PairingTerms,
+    PinIn,
+    SignedTimeOut,
+)
+from server.identity.errors import TooManyTries, WrongPin
+from server.identity.guard import Limits, Run
+
+router = APIRouter(prefix="/gateway/v1", tags=["gateway"], responses=errors(UnknownGateway))
+
+
+@router.post("/hello", responses=errors(WrongGateway))
+def hello(body: HelloIn, db: Db, run: Run, gateway: CurrentGateway) -> HelloOut:
+    return service.hello(db, run, gateway, body)
+
+
+@router.post("/sessions", status_code=201, responses=errors(WrongPin, TooManyTries, NoSuchDevice))
+def sign_in_at_device(body: PinIn, run: Run, gateway: CurrentGateway, limits: Limits) -> KeeperRead:
+    with run.db.read() as db:
+        device = service.device_of_gateway(db, gateway, body.device_id)
+        person = service.check_keeper_here(
+            db, device_read=device, username=body.username, pin=body.pin.get_secret_value(), limits=limits
+        )
+    with run.db.write() as db:
+        return service.sign_in_keeper(db, run, device_read=device, person=person)
+
+
+@router.post("/devices/{device_id}/time", responses=errors(NoSuchDevice))
+def signed_time(device_id: str, body: BootNonceIn, db: DbRead, run: Run, gateway: CurrentGateway) -> SignedTimeOut:
+    service.device_of_gateway(db, gateway, device_id)
+    return SignedTimeOut(time=service.signed_time(run, device_id=device_id, boot_nonce=bytes.fromhex(body.boot_nonce)))
+
+
+@router.post("/pairings", status_code=201)
+def start_pairing(body: PairingIn, db: Db, run: Run, gateway: CurrentGateway) -> PairingOpened:
+    return service.start_pairing(db, run, gateway, device_id=body.device_id)
+
+
+@router.post("/pairings/{pairing_id}/device", responses=errors(NoSuchPairing, PairingOver, KeyIdTaken))
+def device_answer(pairing_id: UUID, body: PairingDeviceIn, db: Db, run: Run, gateway: CurrentGateway) -> PairingTerms:
+    return service.device_answer(db, run, gateway, pairing_id=pairing_id, said=body)
+
+
+@router.get("/pairings/{pairing_id}", responses=errors(NoSuchPairing))
+def pairing_status(pairing_id: UUID, db: DbRead, run: Run, gateway: CurrentGateway) -> PairingStatus:
+    return PairingStatus(state=service.pairing_status(db, run, gateway, pairing_id=pairing_id))

@@ -1,0 +1,120 @@
+"""Tables of `server.devices`."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlmodel import Field
+
+from server.core.db import CreatedAt, UtcDateTime, UuidPk
+
+
+class Gateway(UuidPk, CreatedAt, table=True):
+    """An office box. It proves itself with a secret of 256 bits, of which only the hash is kept."""
+
+    __tablename__ = "gateway"
+
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    branch_path: str
+    gateway_id: str = Field(unique=True, max_length=32)  # also its MQTT user name
+    name: str
+    secret_hash: bytes = Field(unique=True, max_length=32)
+    active: bool = True
+    version: str = ""
+    last_hello_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Device(UuidPk, CreatedAt, table=True):
+    """A seal device. What it said about itself last (`last_seq`, `counter`, ...) is a report, not evidence."""
+
+    __tablename__ = "device"
+
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    branch_path: str
+    gateway_id: str  # the gateway it is reached through now
+    device_id: str = Field(unique=True, max_length=12)
+    name: str
+    state: str  # DeviceState
+    generation: int = 1
+    epoch: int = 0
+    model: str = ""
+    firmware: str = ""
+    last_seq: int = 0
+    acked_seq: int = 0
+    counter: int = 0
+    seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    proved_ms: int = 0  # highest signed-event time the ledger holds without a gap, Unix ms
+
+
+class DeviceKey(UuidPk, CreatedAt, table=True):
+    """A public key that a person confirmed by six digits. Never changed, never deleted: old events need it."""
+
+    __tablename__ = "device_key"
+    __table_args__ = (UniqueConstraint("device_id", "generation"),)
+
+    tenant_id: UUID
+    device_id: str
+    generation: int
+    public_key: bytes = Field(max_length=32)
+    key_id: bytes = Field(unique=True, max_length=4)
+
+
+class MountedHead(UuidPk, CreatedAt, table=True):
+    """Which head sits in which slot, as the device reads it from the heads' chips."""
+
+    __tablename__ = "mounted_head"
+    __table_args__ = (UniqueConstraint("device_id", "slot"),)
+
+    tenant_id: UUID
+    device_id: str
+    slot: int
+    head_id: bytes = Field(max_length=8)
+
+
+class Pairing(UuidPk, CreatedAt, table=True):
+    """One try to pair a device, 180 s long. `terms` is their CBOR map; `digits` are shown to the administrator."""
+
+    __tablename__ = "pairing"
+
+    tenant_id: UUID
+    branch_path: str
+    gateway_id: str
+    device_id: str
+    terms: bytes
+    state: str  # PairingState
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    public_key: bytes | None = Field(default=None, max_length=32)
+    device_nonce: bytes | None = Field(default=None, max_length=16)
+    generation: int = 1
+    digits: str | None = None
+    confirmed_by: UUID | None = None
+
+
+class KeeperSession(UuidPk, CreatedAt, table=True):
+    """A keeper who identified at a device with name and PIN."""
+
+    __tablename__ = "keeper_session"
+    __table_args__ = (Index("ix_keeper_session_device", "device_id", "person_id"),)
+
+    tenant_id: UUID
+    device_id: str
+    person_id: UUID
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class DownMessage(UuidPk, CreatedAt, table=True):
+    """What must reach a device: written in the deciding transaction, sent until the gateway says it arrived."""
+
+    __tablename__ = "down_message"
+    __table_args__ = (Index("ix_down_message_open", "acked_at", "sent_at"),)
+
+    tenant_id: UUID
+    gateway_id: str
+    device_id: str
+    kind: str  # DownKind
+    payload: bytes
+    digest: bytes = Field(max_length=32, index=True)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    sends: int = 0
+    acked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,0 +1,75 @@
+"""/api/v1: gateways, devices, pairings waiting for a person."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from server.core.db import Db, DbRead
+from server.core.errors import errors
+from server.devices import service
+from server.devices.errors import (
+    DeviceNotActive,
+    GatewayTaken,
+    KeyIdTaken,
+    NoSuchDevice,
+    NoSuchGateway,
+    NoSuchPairing,
+    PairingOver,
+)
+from server.devices.schemas import DeviceRead, GatewayIn, GatewayMade, GatewayRead, NameIn, PairingRead, StateIn
+from server.identity.errors import NoSuchBranch, NotSignedIn, RoleMissing
+from server.identity.guard import Administrator, AnyRole, Run
+
+router = APIRouter(prefix="/api/v1", tags=["devices"], responses=errors(NotSignedIn, RoleMissing))
+
+
+@router.get("/gateways")
+def list_gateways(db: DbRead, scope: Administrator) -> list[GatewayRead]:
+    return service.gateways(db, scope)
+
+
+@router.post("/gateways", status_code=201, responses=errors(NoSuchBranch, GatewayTaken))
+def enrol_gateway(body: GatewayIn, db: Db, run: Run, scope: Administrator) -> GatewayMade:
+    return service.enrol_gateway(
+        db, run, scope, gateway_id=body.gateway_id, name=body.name, branch_path=body.branch_path
+    )
+
+
+@router.post("/gateways/{gateway_id}/secret", responses=errors(NoSuchGateway))
+def renew_secret(gateway_id: str, db: Db, run: Run, scope: Administrator) -> GatewayMade:
+    return service.renew_gateway_secret(db, run, scope, gateway_id=gateway_id)
+
+
+@router.get("/devices")
+def list_devices(db: DbRead, scope: AnyRole) -> list[DeviceRead]:
+    return service.devices(db, scope)
+
+
+@router.get("/devices/{device_id}", responses=errors(NoSuchDevice))
+def read_device(device_id: str, db: DbRead, scope: AnyRole) -> DeviceRead:
+    return service.device(db, scope, device_id)
+
+
+@router.put("/devices/{device_id}/name", responses=errors(NoSuchDevice))
+def rename_device(device_id: str, body: NameIn, db: Db, scope: Administrator) -> DeviceRead:
+    return service.rename(db, scope, device_id=device_id, name=body.name)
+
+
+@router.post("/devices/{device_id}/state", responses=errors(NoSuchDevice, DeviceNotActive))
+def set_device_state(device_id: str, body: StateIn, db: Db, run: Run, scope: Administrator) -> DeviceRead:
+    return service.set_state(db, run, scope, device_id=device_id, state=body.state, reason=body.reason)
+
+
+@router.get("/pairings")
+def list_pairings(db: DbRead, run: Run, scope: Administrator) -> list[PairingRead]:
+    return service.open_pairings(db, run, scope)
+
+
+@router.post("/pairings/{pairing_id}/confirm", responses=errors(NoSuchPairing, PairingOver, KeyIdTaken))
+def confirm_pairing(pairing_id: UUID, db: Db, run: Run, scope: Administrator) -> DeviceRead:
+    return service.confirm_pairing(db, run, scope, pairing_id=pairing_id)
+
+
+@router.post("/pairings/{pairing_id}/refuse", status_code=204, responses=errors(NoSuchPairing, PairingOver))
+def refuse_pairing(pairing_id: UUID, db: Db, run: Run, scope: Administrator) -> None:
+    service.refuse_pairing(db, run, scope, pairing_id=pairing_id)

@@ -1,0 +1,200 @@
+"""What goes in and out of `server.devices`."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, PlainSerializer, SecretStr
+
+from server.identity.schemas import BranchPath, In, Out
+
+Hex = Annotated[str, Field(pattern="^(?:[0-9a-f]{2})*$", max_length=2048)]
+HexBytes = Annotated[bytes, PlainSerializer(bytes.hex, return_type=str, when_used="json")]
+DeviceId = Annotated[str, Field(pattern="^[A-Za-z0-9-]{1,12}$")]
+
+
+class DeviceState(StrEnum):
+    CONFIRMED = "confirmed"  # a person confirmed the digits; its own signed PAIRED event is still missing
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class PairingState(StrEnum):
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    ENROLLED = "enrolled"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+class DownKind(StrEnum):
+    TOKEN = "token"  # noqa: S105 - a topic level, not a secret
+    PERMIT = "permit"
+    RECEIPT = "receipt"
+    POLICY = "policy"
+
+
+class GatewayIn(In):
+    gateway_id: str = Field(pattern="^[a-z0-9][a-z0-9-]{2,31}$")
+    name: str = Field(min_length=1, max_length=80)
+    branch_path: BranchPath
+
+
+class StateIn(In):
+    state: DeviceState
+    reason: str = Field(min_length=3, max_length=500)
+
+
+class NameIn(In):
+    name: str = Field(min_length=1, max_length=80)
+
+
+class DigitsIn(In):
+    """What the administrator read off the device; empty to refuse."""
+
+    same: bool
+
+
+class HelloDevice(In):
+    device_id: DeviceId
+    public_key: Annotated[Hex, Field(min_length=64, max_length=64)]
+    generation: int = Field(ge=0, le=2**31)
+    model: str = Field(max_length=24)
+    firmware: str = Field(max_length=16)
+    heads: list[Annotated[Hex, Field(min_length=16, max_length=16)]] = Field(max_length=8)
+    last_seq: int = Field(ge=0)
+    acked_seq: int = Field(ge=0)
+    counter: int = Field(ge=0)
+    boot: int = Field(ge=0)
+    paired: bool
+
+
+class HelloIn(In):
+    gateway_id: str = Field(max_length=32)
+    version: str = Field(max_length=40)
+    devices: list[HelloDevice] = Field(max_length=64)
+
+
+class HelloDeviceOut(Out):
+    device_id: str
+    status: str  # unknown, active, suspended
+
+
+class HelloOut(Out):
+    time_ms: int
+    devices: list[HelloDeviceOut]
+
+
+class PinIn(In):
+    device_id: DeviceId
+    username: str = Field(max_length=80)
+    pin: SecretStr = Field(max_length=40)
+
+
+class KeeperRead(Out):
+    operator_id: UUID
+    name: str
+    operator: HexBytes
+    expires_ms: int
+
+
+class BootNonceIn(In):
+    boot_nonce: Annotated[Hex, Field(min_length=32, max_length=32)]
+
+
+class SignedTimeOut(Out):
+    time: HexBytes
+
+
+class PairingIn(In):
+    device_id: DeviceId
+
+
+class PairingDeviceIn(In):
+    device_id: DeviceId
+    public_key: Annotated[Hex, Field(min_length=64, max_length=64)]
+    nonce: Annotated[Hex, Field(min_length=32, max_length=32)]
+    generation: int = Field(ge=0, le=2**31)
+
+
+class PairingOpened(Out):
+    pairing_id: UUID
+    commitment: HexBytes
+
+
+class TermsOut(Out):
+    installation_id: HexBytes
+    issuer_key: HexBytes
+    recovery_key: HexBytes
+    root_key: HexBytes
+    server_nonce: HexBytes
+    trace_host: str
+
+
+class PairingTerms(Out):
+    terms: TermsOut
+
+
+class PairingStatus(Out):
+    state: PairingState
+
+
+class PairingRead(Out):
+    """For the administrator's screen; a gateway never sees the digits."""
+
+    id: UUID
+    gateway_id: str
+    device_id: str
+    state: PairingState
+    digits: str | None
+    expires_at: datetime
+
+
+class GatewayRead(Out):
+    id: UUID
+    tenant_id: UUID
+    branch_path: str
+    gateway_id: str
+    name: str
+    active: bool
+    version: str
+    last_hello_at: datetime | None
+
+
+class GatewayMade(Out):
+    gateway: GatewayRead
+    secret: str  # shown once
+
+
+class HeadAt(Out):
+    slot: int
+    head_id: HexBytes
+
+
+class DeviceRead(Out):
+    id: UUID
+    tenant_id: UUID
+    branch_path: str
+    gateway_id: str
+    device_id: str
+    name: str
+    state: DeviceState
+    generation: int
+    epoch: int
+    model: str
+    firmware: str
+    last_seq: int
+    acked_seq: int
+    counter: int
+    seen_at: datetime | None
+    proved_ms: int
+    heads: tuple[HeadAt, ...] = ()
+
+
+class DeviceKeyRead(Out):
+    device_id: str
+    tenant_id: UUID
+    generation: int
+    public_key: HexBytes
+    key_id: HexBytes

@@ -1,0 +1,67 @@
+"""What other slices call: gateways, devices and their state (`fleet`), pairing, and the down outbox."""
+
+from server.devices.fleet import (
+    check_keeper_here,
+    device,
+    device_key,
+    device_of_gateway,
+    devices,
+    gateway_by_secret,
+    gateways,
+    head_in,
+    hello,
+    keeper_signed_in,
+    keys_of,
+    live_devices_for,
+    note_proof,
+    rename,
+    set_state,
+    sign_in_keeper,
+    signed_time,
+)
+from server.devices.gateways import enrol_gateway, forget_gateway, renew_gateway_secret
+from server.devices.keys import issuer, issuer_key
+from server.devices.outbox import resend, send_down
+from server.devices.pairing import (
+    confirm_pairing,
+    device_answer,
+    note_paired,
+    open_pairings,
+    pairing_status,
+    refuse_pairing,
+    start_pairing,
+)
+
+__all__ = [
+    "check_keeper_here",
+    "confirm_pairing",
+    "device",
+    "device_answer",
+    "device_key",
+    "device_of_gateway",
+    "devices",
+    "enrol_gateway",
+    "forget_gateway",
+    "gateway_by_secret",
+    "gateways",
+    "head_in",
+    "hello",
+    "issuer",
+    "issuer_key",
+    "keeper_signed_in",
+    "keys_of",
+    "live_devices_for",
+    "note_paired",
+    "note_proof",
+    "open_pairings",
+    "pairing_status",
+    "refuse_pairing",
+    "rename",
+    "renew_gateway_secret",
+    "resend",
+    "send_down",
+    "set_state",
+    "sign_in_keeper",
+    "signed_time",
+    "start_pairing",
+]

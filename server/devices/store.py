@@ -1,0 +1,104 @@
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import or_
+from sqlmodel import Session, col, delete, select
+
+from server.core.scope import Scope
+from server.devices.models import Device, DeviceKey, DownMessage, Gateway, KeeperSession, MountedHead, Pairing
+
+
+def gateway_by_secret(db: Session, secret_hash: bytes) -> Gateway | None:
+    return db.exec(select(Gateway).where(Gateway.secret_hash == secret_hash, col(Gateway.active))).one_or_none()
+
+
+def gateway(db: Session, gateway_id: str) -> Gateway | None:
+    return db.exec(select(Gateway).where(Gateway.gateway_id == gateway_id)).one_or_none()
+
+
+def gateways(db: Session, scope: Scope) -> Sequence[Gateway]:
+    return db.exec(select(Gateway).where(scope.owns(Gateway)).order_by(col(Gateway.name))).all()
+
+
+def devices(db: Session, scope: Scope) -> Sequence[Device]:
+    return db.exec(select(Device).where(scope.owns(Device)).order_by(col(Device.name))).all()
+
+
+def device(db: Session, scope: Scope, device_id: str, *, lock: bool = False) -> Device | None:
+    query = select(Device).where(scope.owns(Device), Device.device_id == device_id)
+    return db.exec(query.with_for_update() if lock else query).one_or_none()
+
+
+def any_device(db: Session, device_id: str) -> Device | None:
+    """For steps that begin with the device itself and take its tenant from here."""
+    return db.exec(select(Device).where(Device.device_id == device_id)).one_or_none()
+
+
+def key(db: Session, device_id: str, generation: int) -> DeviceKey | None:
+    query = select(DeviceKey).where(DeviceKey.device_id == device_id, DeviceKey.generation == generation)
+    return db.exec(query).one_or_none()
+
+
+def key_by_id(db: Session, key_id: bytes) -> DeviceKey | None:
+    return db.exec(select(DeviceKey).where(DeviceKey.key_id == key_id)).one_or_none()
+
+
+def heads(db: Session, device_id: str) -> Sequence[MountedHead]:
+    query = select(MountedHead).where(MountedHead.device_id == device_id).order_by(col(MountedHead.slot))
+    return db.exec(query).all()
+
+
+def heads_mounted(db: Session, scope: Scope, head_id: bytes) -> Sequence[MountedHead]:
+    query = select(MountedHead).where(MountedHead.tenant_id == scope.tenant_id, MountedHead.head_id == head_id)
+    return db.exec(query).all()
+
+
+def forget_heads(db: Session, device_id: str) -> None:
+    db.exec(delete(MountedHead).where(col(MountedHead.device_id) == device_id))
+
+
+def pairing(db: Session, pairing_id: UUID, *, gateway_id: str) -> Pairing | None:
+    query = select(Pairing).where(Pairing.id == pairing_id, Pairing.gateway_id == gateway_id)
+    return db.exec(query.with_for_update()).one_or_none()
+
+
+def pairing_in(db: Session, scope: Scope, pairing_id: UUID) -> Pairing | None:
+    return db.exec(select(Pairing).where(scope.owns(Pairing), Pairing.id == pairing_id).with_for_update()).one_or_none()
+
+
+def open_pairings(db: Session, scope: Scope, now: datetime) -> Sequence[Pairing]:
+    query = select(Pairing).where(
+        scope.owns(Pairing), col(Pairing.state).in_(["waiting", "confirmed"]), Pairing.expires_at > now
+    )
+    return db.exec(query.order_by(col(Pairing.created_at))).all()
+
+
+def confirmed_pairings(db: Session, device_id: str) -> Sequence[Pairing]:
+    return db.exec(select(Pairing).where(Pairing.device_id == device_id, Pairing.state == "confirmed")).all()
+
+
+def keeper_session(db: Session, device_id: str, person_id: UUID, now: datetime) -> KeeperSession | None:
+    query = select(KeeperSession).where(
+        KeeperSession.device_id == device_id, KeeperSession.person_id == person_id, KeeperSession.expires_at > now
+    )
+    return db.exec(query.order_by(col(KeeperSession.expires_at).desc()).limit(1)).first()
+
+
+def due(db: Session, now: datetime, resend_before: datetime, limit: int) -> Sequence[DownMessage]:
+    """Messages to send now, oldest first."""
+    query = select(DownMessage).where(
+        col(DownMessage.acked_at).is_(None),
+        DownMessage.expires_at > now,
+        or_(col(DownMessage.sent_at).is_(None), col(DownMessage.sent_at) < resend_before),
+    )
+    return db.exec(query.order_by(col(DownMessage.created_at), col(DownMessage.id)).limit(limit)).all()
+
+
+def down(db: Session, ids: Sequence[UUID]) -> Sequence[DownMessage]:
+    return db.exec(select(DownMessage).where(col(DownMessage.id).in_(ids))).all()
+
+
+def down_by_digest(db: Session, device_id: str, digest: bytes) -> Sequence[DownMessage]:
+    query = select(DownMessage).where(DownMessage.device_id == device_id, DownMessage.digest == digest)
+    return db.exec(query).all()

@@ -1,0 +1,67 @@
+from server.core.errors import BadInput, Conflict, Forbidden, NotFound, RateLimited, Unauthenticated
+from server.core.i18n import N_
+
+
+class NotSignedIn(Unauthenticated):
+    """No session cookie, or its session ended, was revoked, or idled out."""
+
+
+class WrongLogin(Unauthenticated):
+    title = N_("Not signed in")
+    happened = N_("The name or the password is not right.")
+    next_step = N_("Check both and try again, or ask your administrator for a sign-in link.")
+
+
+class WrongPassword(Forbidden):
+    title = N_("The password is not right")
+    happened = N_("This step needs your password again, and it was not right.")
+    safe = N_("Nothing was decided.")
+    next_step = N_("Type your password again.")
+
+
+class WrongPin(Unauthenticated):
+    title = N_("The PIN is not right")
+    happened = N_("The name or the PIN is not right, or this person is not a keeper here.")
+    safe = N_("The device stays locked.")
+    next_step = N_("Type your name and PIN again, or ask your administrator.")
+
+
+class TooManyTries(RateLimited):
+    """Fact `retry_after_s`."""
+
+    happened = N_("There were too many wrong tries for this name or from this place.")
+    next_step = N_("Wait %(retry_after_s)s seconds and try again.")
+
+
+class LinkUsed(Unauthenticated):
+    title = N_("This link does not work any more")
+    happened = N_("A sign-in link works once and for a short time.")
+    next_step = N_("Ask for a new link, or sign in with your password.")
+
+
+class RoleMissing(Forbidden):
+    """The role of this session does not allow the step."""
+
+
+class CrossSiteRequest(Forbidden):
+    title = N_("This did not come from our own page")
+    happened = N_("Another site tried to do this step in your name, or your browser hid where it came from.")
+    next_step = N_("Open this server's own page and do the step there.")
+
+
+class NoSuchPerson(NotFound):
+    pass
+
+
+class NoSuchBranch(NotFound):
+    pass
+
+
+class NameTaken(Conflict):
+    happened = N_("This name is in use already.")
+    next_step = N_("Choose another name.")
+
+
+class ParentMissing(BadInput):
+    happened = N_("The branch above %(path)s does not exist.")
+    next_step = N_("Add the branch above first.")
