@@ -60,8 +60,8 @@ class BlobStore(Protocol):
 class Workers(Protocol):
     """Sandboxed child processes for PDFs and images; implemented by `server.jobs.sandbox`."""
 
-    def call(self, function: Callable[..., Any], *args: Any, timeout_s: float) -> Any:  # noqa: ANN401
-        """Run `function` (of an allow-listed module) in a warm child; args and result must be plain data.
+    def call(self, function: Callable[..., Any] | str, *args: Any, timeout_s: float) -> Any:  # noqa: ANN401
+        """Run `function` (of an allow-listed module, or "module:name") in a warm child; plain data in and out.
 
         Raises: WorkerTimeout, WorkerCrashed, WorkerFailed.
         """

@@ -21,7 +21,13 @@ from server.core.errors import ServerError, Unavailable
 from server.core.i18n import N_
 from server.jobs.plain import Codec, NotPlain
 
-FUNCTION_MODULES: Final = ("server.eseals.intake", "server.inspection.vision", "server.inspection.tasks")
+FUNCTION_MODULES: Final = (
+    "server.eseals.intake",
+    "server.eseals.normalising",
+    "server.eseals.pages",
+    "server.inspection.vision",
+    "server.inspection.tasks",
+)
 """The only modules whose functions a child runs."""
 VALUE_MODULES: Final = (
     *FUNCTION_MODULES,
