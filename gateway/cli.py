@@ -34,3 +34,7 @@ def run(home: Home) -> None:
 
 def main() -> None:
     app()
+
+
+if __name__ == "__main__":
+    main()
