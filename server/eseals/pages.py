@@ -23,7 +23,10 @@ POINTS_PER_INCH: Final = 72
 
 
 class Word(NamedTuple):
-    """A run of letters without a space, and the box of its ink: pixels from the top-left corner, x1 and y1 outside."""
+    """A run of letters without a space, and the box of its ink: pixels from the top-left corner, x1 and y1 outside.
+
+    Chinese, Japanese and Korean characters, which stand without spaces, are one word each.
+    """
 
     text: str
     x0: float
@@ -105,7 +108,8 @@ def _runs(text: pypdfium2.PdfTextPage) -> Iterator[tuple[list[str], list[float]]
     edges = [ctypes.c_double() for _ in range(4)]
     left, right, bottom, top = edges
     for at in range(text.count_chars()):
-        letter = chr(pdfium.FPDFText_GetUnicode(text, at))
+        code = pdfium.FPDFText_GetUnicode(text, at)
+        letter = chr(code) if not 0xD800 <= code <= 0xDFFF else "\ufffd"  # half a surrogate pair
         if letter.isspace() or letter in {"\x00", "\ufffe"}:
             if letters:
                 yield letters, box
@@ -114,13 +118,20 @@ def _runs(text: pypdfium2.PdfTextPage) -> Iterator[tuple[list[str], list[float]]
         if not pdfium.FPDFText_GetCharBox(text, at, *(ctypes.byref(edge) for edge in edges)):
             continue
         here = [left.value, bottom.value, right.value, top.value]
-        if letters and (here[3] < box[1] or here[1] > box[3]):  # another line without a break in the text layer
+        other_line = bool(letters) and (here[3] < box[1] or here[1] > box[3])  # without a break in the text layer
+        if letters and (other_line or _stands_alone(letter) or _stands_alone(letters[-1])):
             yield letters, box
             letters, box = [], []
         letters.append(letter)
         box = _union(box, here) if box else here
     if letters:
         yield letters, box
+
+
+def _stands_alone(letter: str) -> bool:
+    """Whether the character belongs to a script written without spaces (CJK, kana, hangul, full-width forms)."""
+    code = ord(letter)
+    return 0x2E80 <= code <= 0x9FFF or 0xAC00 <= code <= 0xD7AF or 0xF900 <= code <= 0xFAFF or 0xFF00 <= code <= 0x3FFFF
 
 
 def _union(one: list[float], other: list[float]) -> list[float]:

@@ -28,12 +28,13 @@ from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils.generic import IndirectObject
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.diff_analysis import ModificationLevel
+from pyhanko.sign.general import find_unique_cms_attribute
 from pyhanko.sign.validation import ades, validate_pdf_signature
 from pyhanko.sign.validation import policy_decl as policy
 from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
@@ -102,8 +103,11 @@ class _Trust:
         Asked here because the library looks at a list only if the certificate names where to fetch one.
         """
         for crl, root in itertools.product(self.revocation_lists, self.roots):
+            key = root.public_key()
+            if crl.issuer != root.subject or not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+                continue
             entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
-            if entry is not None and crl.issuer == root.subject and crl.is_signature_valid(_ec_key(root)):
+            if entry is not None and crl.is_signature_valid(key):
                 return entry
         return None
 
@@ -242,13 +246,16 @@ def _not_trusted(status: PdfSignatureStatus, seal: EmbeddedPdfSignature) -> _Fin
 
 
 def _damaged(seal: EmbeddedPdfSignature, trust: _Trust) -> _Finding:
+    """What can still be said of a file that cannot be read through: "changed" only if a digest is seen to differ."""
     try:
-        return _Finding("changed", "content_changed") if trust.issued(seal.signer_cert) else _UNKNOWN
-    except Exception:  # noqa: BLE001 - not even the certificate can be read
+        if not trust.issued(seal.signer_cert):
+            return _Finding("cannot_verify", "unknown_issuer")
+        signed = find_unique_cms_attribute(seal.signer_info["signed_attrs"], "message_digest").native
+        if seal.compute_digest() != signed:
+            return _Finding("changed", "content_changed")
+    except Exception:  # noqa: BLE001 - the parser throws anything on hostile bytes
         return _Finding("cannot_verify", "damaged")
-
-
-_UNKNOWN: Final = _Finding("cannot_verify", "unknown_issuer")
+    return _Finding("cannot_verify", "damaged")
 
 
 def _is_archived(seal: EmbeddedPdfSignature, trust: _Trust) -> bool:
@@ -333,14 +340,6 @@ _PLAIN_REASONS: Final = {
     x509.ReasonFlags.superseded,
     x509.ReasonFlags.cessation_of_operation,
 }
-
-
-def _ec_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
-    """Raises: TypeError for a root with any other key."""
-    key = certificate.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise TypeError("roots of seals have elliptic-curve keys")
-    return key
 
 
 def _asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:

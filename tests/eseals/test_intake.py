@@ -1,6 +1,7 @@
 """The gate for documents: what it says of good ones, and each kind of bad input by name."""
 
 import io
+import itertools
 import pickle
 import re
 import subprocess
@@ -341,6 +342,32 @@ def test_words_lie_where_the_page_shows_them(contract: bytes) -> None:
         assert box.min() < 128
         outside[int(y0) - 2 : int(y1) + 3, int(x0) - 2 : int(x1) + 3] = 255
     assert outside.min() == 255
+
+
+def test_chinese_characters_are_one_word_each() -> None:
+    def write(pdf: pikepdf.Pdf) -> None:
+        system = pikepdf.Dictionary(Registry="Adobe", Ordering="GB1", Supplement=2)
+        base = pikepdf.Dictionary(
+            Type=pikepdf.Name.Font,
+            Subtype=pikepdf.Name.CIDFontType0,
+            BaseFont=pikepdf.Name("/STSong-Light"),
+            CIDSystemInfo=system,
+        )
+        font = pikepdf.Dictionary(
+            Type=pikepdf.Name.Font,
+            Subtype=pikepdf.Name.Type0,
+            BaseFont=pikepdf.Name("/STSong-Light"),
+            Encoding=pikepdf.Name("/UniGB-UCS2-H"),
+            DescendantFonts=pikepdf.Array([base]),
+        )
+        page = pdf.pages[0]
+        page.Resources = pikepdf.Dictionary(Font=pikepdf.Dictionary(F1=font))
+        text = "合同 2026、甲方".encode("utf-16-be").hex()
+        page.Contents = pikepdf.Stream(pdf, f"BT /F1 20 Tf 72 700 Td <{text}> Tj ET".encode())
+
+    words = page_words(normalise(changed(make_pdf(), write)), 0, 100)
+    assert [word_.text for word_ in words] == ["合", "同", "2026", "、", "甲", "方"]
+    assert all(one.x1 <= two.x0 + 2 for one, two in itertools.pairwise(words))
 
 
 @pytest.mark.parametrize("angle", [90, 180, 270])
