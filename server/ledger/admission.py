@@ -145,6 +145,8 @@ def read(leaf: bytes) -> Incoming | SetAside:
     header = event.header
     if not 1 <= header.seq <= MAX_SEQ or header.generation > MAX_SEQ:
         return SetAside(Reason.MALFORMED, "sequence number or generation out of range")
+    if not header.device_id or any(not "!" <= letter <= "~" or letter in "/+#" for letter in header.device_id):
+        return SetAside(Reason.MALFORMED, "a device id holds printable ASCII, and nothing that MQTT topics reserve")
     return Incoming(leaf, merkle.leaf_hash(leaf), events.chain_hash(leaf), parts, event)
 
 

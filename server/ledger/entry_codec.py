@@ -1,7 +1,7 @@
 """A business entry as bytes: COSE_Sign1 with purpose `seal/1/entry`, personal data only as salted commitments.
 
-Payload, deterministic CBOR: {1 type, 2 version, 3 id, 4 time in ms, 5 refs, 6 commitments, 7 public fields}; the form is
-in entries.cddl.
+Payload, deterministic CBOR: {1 type, 2 version, 3 id, 4 time in ms, 5 refs, 6 commitments, 7 public fields}; the form
+is in entries.cddl.
 """
 
 import hashlib

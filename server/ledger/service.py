@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlmodel import Session
 
+from firmware_protocol import cose
 from firmware_protocol.errors import Malformed
 from firmware_protocol.events import EventType
 from server.core.clock import Clock
@@ -53,10 +54,9 @@ def enqueue(
     """Put exactly these signed bytes on record, in the caller's transaction; returns the leaf hash.
 
     The same bytes again change nothing. An event goes through admission like one from a gateway (`source`).
-    Raises: Malformed for a leaf longer than a log entry may be.
+    Raises: Malformed for what the sequencer could not store: too long, not a COSE_Sign1, not an entry, a broken ref.
     """
-    if not leaf or len(leaf) > MAX_LEAF:
-        raise Malformed(f"a leaf of {len(leaf)} bytes, at most {MAX_LEAF}")
+    _check_leaf(kind, leaf, refs)
     leaf_hash = merkle.leaf_hash(leaf)
     row = LedgerQueue(
         leaf_hash=leaf_hash,
@@ -272,6 +272,17 @@ def open_gaps(db: Session, scope: Scope) -> list[OpenGap]:
 def set_aside(db: Session, scope: Scope) -> list[SetAsideRead]:
     """What arrived and was not admitted, newest first."""
     return store.set_aside(db, scope)
+
+
+def _check_leaf(kind: LeafKind, leaf: bytes, refs: Sequence[str]) -> None:
+    if not leaf or len(leaf) > MAX_LEAF:
+        raise Malformed(f"a leaf of {len(leaf)} bytes, at most {MAX_LEAF}")
+    if any("\x00" in ref or ":" not in ref for ref in refs):
+        raise Malformed("a reference is kind:value")
+    if kind is LeafKind.ENTRY:
+        entry_codec.peek(leaf)
+    elif kind is not LeafKind.EVENT:
+        cose.parse1(leaf)
 
 
 def _try_again(db: Session, key: LedgerDeviceKey, *, now: datetime) -> None:

@@ -1,0 +1,212 @@
+"""One batch: from what arrived to the rows that one transaction writes. Reads its facts first, decides, then writes."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlmodel import Session
+
+from server.ledger import admission, entry_codec, log_store
+from server.ledger.admission import Accepted, Chain, Duplicate, Incoming, Reason, SetAside
+from server.ledger.log_store import ChainKey
+from server.ledger.models import LedgerDeviceKey, LedgerEntry, LedgerQuarantine, LedgerQueue, LedgerRef
+from server.ledger.schemas import INSTALLATION, LeafKind
+
+MAX_KEPT: Final = 4096
+"""Bytes of a set-aside payload that are kept; the longest event has 480, the rest is named by its digest."""
+_MAX_TEXT: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event as a gateway brought it; gateway and topic are not to be trusted."""
+
+    payload: bytes
+    gateway_id: str
+    topic_device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An arrival and what reading it and checking its signature gave."""
+
+    arrival: Arrival
+    result: Incoming | SetAside
+
+
+@dataclass(slots=True)
+class Batch:
+    """The decisions of one batch. `entries` and `refs` are rows for the tree, in order."""
+
+    now: datetime
+    first_index: int
+    keys: dict[ChainKey, LedgerDeviceKey] = field(default_factory=dict)
+    chains: dict[ChainKey, Chain] = field(default_factory=dict)
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    refs: list[dict[str, Any]] = field(default_factory=list)
+    events: int = 0
+    duplicates: int = 0
+    set_aside: list[tuple[Arrival, SetAside]] = field(default_factory=list)
+    heard: dict[ChainKey, str] = field(default_factory=dict)  # devices whose events are stored, and over which gateway
+    changed: set[ChainKey] = field(default_factory=set)
+
+    @property
+    def leaf_hashes(self) -> list[bytes]:
+        return [row["leaf_hash"] for row in self.entries]
+
+    def load(self, db: Session, reads: Sequence[Read]) -> list[Read]:
+        """Keys and chains of everything in `reads`; returns `reads`, checked again where a key came since."""
+        wanted: defaultdict[ChainKey, set[int]] = defaultdict(set)
+        for read in reads:
+            if incoming := _incoming(read):
+                wanted[incoming.chain_key].add(incoming.seq)
+        self.keys = log_store.device_keys(db, wanted)
+        self.chains = log_store.chains(db, {key: wanted[key] for key in self.keys})
+        keys = log_store.verification_keys(self.keys)
+        return [_with_new_key(read, keys) for read in reads]
+
+    def admit(self, reads: Iterable[Read]) -> None:
+        """Decide about each event in the order of arrival."""
+        for read in reads:
+            if isinstance(read.result, SetAside):
+                self.set_aside.append((read.arrival, read.result))
+                continue
+            chain_key = read.result.chain_key
+            was_quarantined = self.chains[chain_key].quarantined
+            verdict = admission.admit(self.chains[chain_key], read.result, now=self.now)
+            match verdict:
+                case Accepted():
+                    self._add_event(verdict.incoming)
+                    self.changed.add(chain_key)
+                    self.heard[chain_key] = read.arrival.gateway_id
+                case Duplicate():
+                    self.duplicates += 1
+                    self.heard[chain_key] = read.arrival.gateway_id
+                case SetAside():
+                    self.set_aside.append((read.arrival, verdict))
+                    if not was_quarantined and self.chains[chain_key].quarantined:
+                        self.changed.add(chain_key)
+
+    def add_queued(self, rows: Iterable[LedgerQueue]) -> None:
+        """Leaves of business steps; their signer is this server."""
+        for row in rows:
+            kind = LeafKind(row.kind)
+            entry_type = int(entry_codec.peek(row.leaf).entry_type) if kind is LeafKind.ENTRY else None
+            self._add(
+                {
+                    "leaf_hash": row.leaf_hash,
+                    "kind": row.kind,
+                    "leaf": row.leaf,
+                    "tenant_id": row.tenant_id,
+                    "branch_path": row.branch_path,
+                    "entry_type": entry_type,
+                    "device_id": None,
+                    "generation": None,
+                    "seq": None,
+                },
+                refs=row.refs,
+            )
+
+    def write(self, db: Session) -> list[tuple[Arrival, SetAside]]:
+        """Entries, chains and what was set aside; returns what was set aside for the first time."""
+        log_store.insert_rows(db, LedgerEntry, self.entries)
+        log_store.insert_rows(db, LedgerRef, self.refs)
+        changed = {chain_key: self.chains[chain_key] for chain_key in self.changed}
+        log_store.store_chains(db, changed, now=self.now)
+        for chain_key, chain in changed.items():
+            if chain.gaps or chain.filled:
+                log_store.store_gaps(db, chain_key, chain, now=self.now)
+        log_store.heard_over(db, self.heard)
+        return self._write_set_aside(db)
+
+    def _add_event(self, incoming: Incoming) -> None:
+        header, body = incoming.event.header, incoming.event.body
+        owner = self.keys[incoming.chain_key]
+        token_id: bytes | None = getattr(body, "token_id", None)
+        self._add(
+            {
+                "leaf_hash": incoming.leaf_hash,
+                "kind": LeafKind.EVENT.value,
+                "leaf": incoming.leaf,
+                "tenant_id": owner.tenant_id,
+                "branch_path": owner.branch_path,
+                "entry_type": int(header.event_type),
+                "device_id": header.device_id,
+                "generation": header.generation,
+                "seq": header.seq,
+            },
+            refs=[f"token:{token_id.hex()}"] if token_id and any(token_id) else [],
+        )
+        self.events += 1
+
+    def _add(self, row: dict[str, Any], *, refs: Iterable[str]) -> None:
+        index = self.first_index + len(self.entries)
+        self.entries.append({"idx": index, "admitted_at": self.now, **row})
+        self.refs += [{"ref": ref, "idx": index} for ref in refs]
+
+    def _write_set_aside(self, db: Session) -> list[tuple[Arrival, SetAside]]:
+        by_digest = {hashlib.sha256(arrival.payload).digest(): (arrival, why) for arrival, why in self.set_aside}
+        known = log_store.known_set_aside(db, by_digest.keys())
+        log_store.seen_again(db, known, now=self.now)
+        fresh = {digest: found for digest, found in by_digest.items() if digest not in known}
+        rows = [self._set_aside_row(digest, *found) for digest, found in fresh.items()]
+        log_store.insert_rows(db, LedgerQuarantine, rows)
+        return list(fresh.values())
+
+    def _set_aside_row(self, digest: bytes, arrival: Arrival, why: SetAside) -> dict[str, Any]:
+        header = why.incoming.event.header if why.incoming else None
+        owner = self.keys.get(why.incoming.chain_key) if why.incoming else None
+        return {
+            "digest": digest,
+            "payload": arrival.payload[:MAX_KEPT],
+            "size": len(arrival.payload),
+            "reason": why.reason.value,
+            "detail": _storable(why.detail),
+            "source": _storable(arrival.gateway_id),
+            "topic_device": _storable(arrival.topic_device),
+            "first_at": self.now,
+            "last_at": self.now,
+            "times": 1,
+            "tenant_id": owner.tenant_id if owner else None,
+            "branch_path": owner.branch_path if owner else None,
+            "device_id": header.device_id if header else None,
+            "generation": header.generation if header else None,
+            "seq": header.seq if header else None,
+        }
+
+    def owner_of(self, why: SetAside) -> tuple[UUID, str]:
+        """(tenant, branch) that the set-aside event belongs to; the installation itself for an unknown device."""
+        owner = self.keys.get(why.incoming.chain_key) if why.incoming else None
+        return (owner.tenant_id, owner.branch_path) if owner else (INSTALLATION, "/")
+
+
+def read_all(db: Session, arrivals: Sequence[Arrival]) -> list[Read]:
+    """Parse every arrival and check its signature: the costly part, meant to run outside the write transaction."""
+    results = [(arrival, admission.read(arrival.payload)) for arrival in arrivals]
+    wanted = {result.chain_key for _, result in results if isinstance(result, Incoming)}
+    keys = log_store.verification_keys(log_store.device_keys(db, wanted))
+    return [
+        Read(arrival, (admission.check_signature(result, keys) or result) if isinstance(result, Incoming) else result)
+        for arrival, result in results
+    ]
+
+
+def _incoming(read: Read) -> Incoming | None:
+    return read.result.incoming if isinstance(read.result, SetAside) else read.result
+
+
+def _with_new_key(read: Read, keys: dict[ChainKey, admission.DeviceKey]) -> Read:
+    """A device may be enrolled between the check of its signature and the batch: look once more."""
+    result = read.result
+    if not isinstance(result, SetAside) or result.reason is not Reason.UNKNOWN_KEY or result.incoming is None:
+        return read
+    return Read(read.arrival, admission.check_signature(result.incoming, keys) or result.incoming)
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL text holds no NUL; what gateways send is not trusted to be short."""
+    return text.replace("\x00", "?")[:_MAX_TEXT]
