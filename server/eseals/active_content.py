@@ -144,6 +144,9 @@ def _forbidden_entries(dictionary: Any) -> Iterator[tuple[str, ActiveContent]]: 
         else:
             kinds = [_forbidden_action(value)]
         worst = next((kind for kind in kinds if kind), None)
+        if worst is None and key == "/A" and ("/Rect" in dictionary or "/Title" in dictionary):
+            unknown = isinstance(value, pikepdf.Dictionary) and _name(value.get("/S")) not in HARMLESS_ACTIONS
+            worst = ActiveContent.ACTION if unknown else None
         if worst:
             yield key, worst
 

@@ -194,6 +194,7 @@ def active_pdf() -> bytes:
         annotations = [
             {"Subtype": pikepdf.Name.Link, "A": pikepdf.Dictionary(S=pikepdf.Name.Launch, F="calc.exe")},
             {"Subtype": pikepdf.Name.Link, "A": link},
+            {"Subtype": pikepdf.Name.Link, "A": pikepdf.Dictionary(S=pikepdf.Name.FutureAction)},
             {"Subtype": pikepdf.Name.Text, "Contents": "a sticky note"},
             {"Subtype": pikepdf.Name.Screen, "A": pikepdf.Dictionary(S=pikepdf.Name.Rendition, OP=0)},
         ]
@@ -224,7 +225,17 @@ def active_pdf() -> bytes:
 def test_active_content_is_named_and_then_removed() -> None:
     dangerous = active_pdf() + b"\nPK\x03\x04 another file"
     found = set(inspect_document(dangerous).warnings)
-    named = {"javascript", "launch", "media", "open_action", "xfa", "form_fields", "comments", "trailing_data"}
+    named = {
+        "action",
+        "javascript",
+        "launch",
+        "media",
+        "open_action",
+        "xfa",
+        "form_fields",
+        "comments",
+        "trailing_data",
+    }
     assert found == named
     clean = normalise(dangerous)
     assert inspect_document(clean).warnings == ()
