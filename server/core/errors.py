@@ -194,8 +194,11 @@ _BY_STATUS: Final[dict[int, type[ServerError]]] = {
 }
 
 
-def install(app: FastAPI, *, page: ProblemPage | None = None) -> None:
-    """Answer every error of `app` as a problem; as a page when `page` is given and the client asks for HTML."""
+def install(app: FastAPI, *, page: ProblemPage | None = None) -> Callable[[Request, Exception], Response]:
+    """Answer every error of `app` as a problem; as a page when `page` is given and the client asks for HTML.
+
+    Returns what answers an unexpected exception, for middleware that wants to catch it nearer to the route.
+    """
 
     def answer(request: Request, error: ServerError) -> Response:
         problem = problem_of(error, instance=_instance(request))
@@ -231,6 +234,7 @@ def install(app: FastAPI, *, page: ProblemPage | None = None) -> None:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_malformed)
     app.add_exception_handler(Exception, on_unexpected)
+    return on_unexpected
 
 
 def _from_status(status: int, headers: dict[str, str]) -> ServerError:

@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import structlog
@@ -49,18 +50,26 @@ def prepare(app: FastAPI, runtime: Runtime, *, page: ProblemPage | None = None, 
     """Give `app` its runtime, error answers, middleware and health routes; `/metrics` unless it faces the public."""
     app.state.runtime = runtime
     app.state.metrics = Metrics()
-    errors.install(app, page=page)
+    on_unexpected = errors.install(app, page=page)
     app.include_router(health)
     if metrics:
         app.include_router(measures)
-    app.add_middleware(Frame, runtime=runtime, metrics=app.state.metrics)
+    app.add_middleware(Frame, runtime=runtime, metrics=app.state.metrics, on_unexpected=on_unexpected)
 
 
 class Frame:
     """Around every request: correlation id, language, body cap, counters."""
 
-    def __init__(self, app: ASGIApp, *, runtime: Runtime, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        runtime: Runtime,
+        metrics: Metrics,
+        on_unexpected: Callable[[Request, Exception], Response],
+    ) -> None:
         self._app = app
+        self._on_unexpected = on_unexpected
         self._runtime = runtime
         self._metrics = metrics
 
@@ -81,9 +90,12 @@ class Frame:
             )
         )
         start = self._runtime.clock.monotonic()
+        begun = False
 
         async def send_marked(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 message = {**message, "headers": [*message["headers"], (CORRELATION_HEADER, number.encode())]}
                 route = _route_of(scope)
                 self._metrics.requests.labels(scope["method"], route, message["status"]).inc()
@@ -91,7 +103,12 @@ class Frame:
             await send(message)
 
         limit = self._runtime.settings.max_upload_bytes
-        await self._app(scope, _capped(scope, receive, limit), send_marked)
+        try:
+            await self._app(scope, _capped(scope, receive, limit), send_marked)
+        except Exception as error:
+            if begun:  # half an answer is out: only closing the connection tells the client
+                raise
+            await self._on_unexpected(Request(scope), error)(scope, receive, send_marked)
 
 
 def _capped(scope: Scope, receive: Receive, limit: int) -> Receive:

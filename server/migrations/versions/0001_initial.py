@@ -3,6 +3,8 @@
 Revision 0001, after None.
 """
 
+# ruff: noqa: PLR0915 - one statement per table
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -56,6 +58,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("device_id", "generation"),
         sa.UniqueConstraint("key_id"),
+    )
+    op.create_table(
+        "document",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("original_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("pages", sa.Integer(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("has_text", sa.Boolean(), nullable=False),
+        sa.Column("sizes_mm", sa.JSON(), nullable=False),
+        sa.Column("warnings", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("tenant_id", "digest"),
     )
     op.create_table(
         "down_message",
@@ -270,6 +287,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("device_id", "slot"),
     )
     op.create_table(
+        "page_picture",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("document_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("page", sa.Integer(), nullable=False),
+        sa.Column("picture_digest", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("tenant_id", "document_digest", "page"),
+    )
+    op.create_table(
         "pairing",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -286,6 +314,19 @@ def upgrade() -> None:
         sa.Column("digits", sa.String(), nullable=True),
         sa.Column("confirmed_by", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "scan",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("event", sa.LargeBinary(), nullable=False),
+        sa.Column("photo_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("used_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("photo_digest"),
     )
     op.create_table(
         "tenant",
@@ -442,9 +483,75 @@ def upgrade() -> None:
         sa.UniqueConstraint("person_id", "role", "branch_path"),
     )
     op.create_index(op.f("ix_role_grant_person_id"), "role_grant", ["person_id"], unique=False)
+    op.create_table(
+        "stamp_request",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("seal_id", sa.Uuid(), nullable=False),
+        sa.Column("document_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("pages", sa.Integer(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("places", sa.JSON(), nullable=False),
+        sa.Column("copies", sa.Integer(), nullable=False),
+        sa.Column("spares", sa.Integer(), nullable=False),
+        sa.Column("page_check", sa.String(), nullable=False),
+        sa.Column("not_before", db.UtcDateTime(), nullable=True),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=True),
+        sa.Column("amount", sa.String(), nullable=False),
+        sa.Column("counterparty", sa.String(), nullable=False),
+        sa.Column("requester_id", sa.Uuid(), nullable=False),
+        sa.Column("keeper_id", sa.Uuid(), nullable=True),
+        sa.Column("policy_version", sa.Integer(), nullable=True),
+        sa.Column("rule", sa.JSON(), nullable=True),
+        sa.Column("canonical", sa.LargeBinary(), nullable=True),
+        sa.Column("digest", sa.LargeBinary(), nullable=True),
+        sa.Column("submitted_at", db.UtcDateTime(), nullable=True),
+        sa.Column("approved_at", db.UtcDateTime(), nullable=True),
+        sa.Column("closed_at", db.UtcDateTime(), nullable=True),
+        sa.Column("closing_reason", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["keeper_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["requester_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["seal_id"], ["seal.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("tenant_id", "number"),
+    )
+    op.create_index("ix_stamp_request_state", "stamp_request", ["tenant_id", "state", "created_at"], unique=False)
+    op.create_table(
+        "decision",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("request_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("approver_id", sa.Uuid(), nullable=False),
+        sa.Column("stage", sa.Integer(), nullable=False),
+        sa.Column("approved", sa.Boolean(), nullable=False),
+        sa.Column("comment", sa.String(), nullable=False),
+        sa.Column("nonce", sa.LargeBinary(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("voided_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["approver_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("request_id", "revision", "approver_id"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("decision")
+    op.drop_index("ix_stamp_request_state", table_name="stamp_request")
+    op.drop_table("stamp_request")
     op.drop_index(op.f("ix_role_grant_person_id"), table_name="role_grant")
     op.drop_table("role_grant")
     op.drop_index(op.f("ix_login_session_person_id"), table_name="login_session")
@@ -460,7 +567,9 @@ def downgrade() -> None:
     op.drop_table("device")
     op.drop_table("branch")
     op.drop_table("tenant")
+    op.drop_table("scan")
     op.drop_table("pairing")
+    op.drop_table("page_picture")
     op.drop_table("mounted_head")
     op.drop_table("ledger_tile")
     op.drop_table("ledger_ref")
@@ -488,6 +597,7 @@ def downgrade() -> None:
     op.drop_index("ix_down_message_open", table_name="down_message")
     op.drop_index(op.f("ix_down_message_digest"), table_name="down_message")
     op.drop_table("down_message")
+    op.drop_table("document")
     op.drop_table("device_key")
     op.drop_table("blob_upload")
     op.drop_table("blob")

@@ -1,0 +1,39 @@
+"""The migrations make exactly what the models say, on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+
+from server.core.db import Database
+from server.migrations import differences, migrate
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    database = Database(url)
+    yield database
+    database.close()
+
+
+def test_migrations_make_what_the_models_say(database: Database) -> None:
+    migrate(database)
+    with database.engine.begin() as connection:
+        assert differences(connection) == []
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    migrate(database)
+    before = sorted(inspect(database.engine).get_table_names())
+    migrate(database)
+    assert sorted(inspect(database.engine).get_table_names()) == before
+    assert {"blob", "blob_upload", "job", "alembic_version"} <= set(before)
+
+
+def test_a_missing_column_would_be_noticed(database: Database) -> None:
+    migrate(database)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE job DROP COLUMN last_error")
+        assert len(differences(connection)) == 1
