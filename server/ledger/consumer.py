@@ -7,6 +7,7 @@ to one connection, so a delivery of an earlier connection is not acknowledged: t
 import queue
 import socket
 import ssl
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -60,6 +61,7 @@ class Consumer:
         self._receive_maximum = receive_maximum
         self._inbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._connection = 0
+        self._subscribed = threading.Event()
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True
         )
@@ -71,14 +73,15 @@ class Consumer:
         self._client.reconnect_delay_set(1, 8)
         self._client.on_socket_open = _no_delay
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
 
     @property
     def connected(self) -> bool:
         return self._client.is_connected()
 
-    def start(self) -> None:
-        """Never raises for a broker that is away."""
+    def start(self, *, wait_s: float = 3.0) -> None:
+        """Returns when the broker took the subscriptions, or after `wait_s`; never raises for a broker that is away."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.ReceiveMaximum = self._receive_maximum
@@ -86,6 +89,8 @@ class Consumer:
             self._address.host, self._address.port, KEEPALIVE_S, clean_start=False, properties=properties
         )
         self._client.loop_start()
+        if not self._subscribed.wait(wait_s):
+            log.warning("broker_away", host=self._address.host, port=self._address.port)
 
     def stop(self) -> None:
         self._client.disconnect()

@@ -143,7 +143,7 @@ def test_a_changed_proof_proves_nothing(rng: random.Random, grown: tuple[Shelf, 
         index = rng.randrange(size)
         path = merkle.inclusion_proof(index, size, shelf.read)
         at = rng.randrange(len(path))
-        flipped = path[:at] + [bytes([path[at][0] ^ 1]) + path[at][1:]] + path[at + 1 :]
+        flipped = [*path[:at], bytes([path[at][0] ^ 1]) + path[at][1:], *path[at + 1 :]]
         assert not merkle.verify_inclusion(LEAVES[index], index, size, flipped, roots[size])
         assert not merkle.verify_inclusion(LEAVES[index], index, size, path[:-1], roots[size])
         assert not merkle.verify_inclusion(LEAVES[index], index, size, [*path, path[0]], roots[size])
