@@ -1,1 +1,1 @@
-"""What the device decides: state machine, checks, journal. No I/O, no clock, no randomness of its own (see ports.py)."""
+"""What the device decides: state machine, checks, journal. No I/O, clock or randomness of its own (ports.py)."""

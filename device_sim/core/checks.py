@@ -14,7 +14,7 @@ from firmware_protocol import orders, tokens
 from firmware_protocol.errors import BadSignature, Malformed, ProtocolError, UnknownClaim, UnknownKey, WrongAlgorithm
 from firmware_protocol.orders import Permit, Policy, Receipt, SignedTime
 from firmware_protocol.reasons import Reason
-from firmware_protocol.tokens import MAX_LIFE_S, PageCheck, Token
+from firmware_protocol.tokens import MAX_LIFE_S, Token
 
 NONCE_LIFE_MS: Final = 10_000
 """How old a boot nonce may be when the signed time comes back over it (design: D4)."""
@@ -64,8 +64,8 @@ def authentic_token(data: bytes, memory: Memory) -> Token | No:
     return _read(lambda: tokens.verify(data, keys=memory.order_keys), memory)
 
 
-def check_token(token: Token, *, memory: Memory, device_id: str, nonce: Nonce | None, moment: Moment) -> Token | No:
-    """Whether the claims of an authentic token hold here and now."""
+def check_token(token: Token, *, memory: Memory, device_id: str, nonce: Nonce | None, moment: Moment) -> No | None:
+    """Why the claims of an authentic token do not hold here and now; None when they do."""
     seal = token.seal
     no = _first_no(
         (token.device_id != device_id, Reason.WRONG_DEVICE, "made for another device"),
@@ -74,7 +74,7 @@ def check_token(token: Token, *, memory: Memory, device_id: str, nonce: Nonce | 
         (
             nonce is None or _age_s(nonce, moment) > (token.exi_s or 0),
             Reason.EXPIRED,
-            "its time since the challenge is over",
+            "too long after its challenge",
         ),
         (token.expires_at * 1000 <= max(memory.floor_ms, moment.unix_ms or 0), Reason.EXPIRED, "expired"),
         (
@@ -87,9 +87,9 @@ def check_token(token: Token, *, memory: Memory, device_id: str, nonce: Nonce | 
         (seal.slot >= len(memory.heads), Reason.WRONG_HEAD, f"there is no slot {seal.slot}"),
         (_head(memory, seal.slot) != seal.head_id, Reason.WRONG_HEAD, "another head is in that slot"),
         (bool(seal.mode), Reason.NOT_SUPPORTED, "this device has no such mode"),
-        (not 0 < seal.max_strokes, Reason.MALFORMED, "no stroke in it"),
+        (seal.max_strokes == 0, Reason.MALFORMED, "no stroke in it"),
     )
-    return _with_token(no, token.token_id) or token
+    return _with_token(no, token.token_id)
 
 
 def check_permit(

@@ -42,6 +42,16 @@ class Journal:
         }
 
     @property
+    def failed(self) -> bool:
+        """A write failed, or the file is damaged: nothing more is written, so nothing more is allowed."""
+        return self._dead
+
+    def check_alive(self) -> None:
+        """Raises: StorageFailed, when a write would fail for sure."""
+        if self._dead:
+            raise StorageFailed("the journal takes no more writes")
+
+    @property
     def free_bytes(self) -> int:
         return min(self._capacity - self._size, self._disk.free_bytes())
 
@@ -56,8 +66,7 @@ class Journal:
 
     def append(self, added: Sequence[Record]) -> None:
         """All of `added` is durable when this returns, in one write and one sync."""
-        if self._dead:
-            raise StorageFailed("the journal takes no more writes")
+        self.check_alive()
         self._dead = True  # until the disk said yes
         if self._rewrite_next:
             data, self._link = records.write([*self._records, *added], link=records.FIRST_LINK)

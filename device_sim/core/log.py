@@ -1,6 +1,5 @@
 """Writes events: numbers, chains and signs them, and makes them durable before anything follows from them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from device_sim.core.journal import Journal
@@ -33,14 +32,14 @@ class EventLog:
     """The device's own account. The mechanical counter is read for every write and stands in every event."""
 
     def __init__(
-        self, *, identity: Identity, journal: Journal, key: SigningKey, counter: Counter, time: Timekeeper, boot: int
+        self, *, identity: Identity, journal: Journal, key: SigningKey, counter: Counter, time: Timekeeper
     ) -> None:
         self.journal = journal
         self._identity = identity
         self._key = key
         self._counter = counter
         self._time = time
-        self._boot = boot
+        self._boot = journal.memory.boot + 1
 
     @property
     def memory(self) -> Memory:
@@ -76,6 +75,6 @@ class EventLog:
 
     def _active_head(self) -> bytes:
         token = self.memory.open_token()
-        heads: Sequence[bytes] = self.memory.heads
+        heads = self.memory.heads
         slot = 0 if token is None else token.seal.slot
         return heads[slot] if slot < len(heads) else NO_HEAD

@@ -62,7 +62,7 @@ class Memory:
 
     @property
     def order_keys(self) -> dict[bytes, bytes]:
-        """Keys that may sign tokens, permits, receipts, time and policy: the issuer, and the next one during a change."""
+        """Keys that may sign tokens, permits, receipts, time, policy: the issuer, and the next one during a change."""
         return cose.keyring(*self.issuers)
 
     @property
@@ -155,7 +155,7 @@ def _after_event(memory: Memory, signed: bytes, attachment: bytes | None) -> Mem
     return _after_orders(_after_stroke(chained, event), event, attachment)
 
 
-def _after_stroke(memory: Memory, event: Event) -> Memory:
+def _after_stroke(memory: Memory, event: Event) -> Memory:  # noqa: PLR0911 - one case, one return
     """Events that move the count."""
     counter = event.header.counter
     match event.body:
@@ -180,7 +180,7 @@ def _after_stroke(memory: Memory, event: Event) -> Memory:
             return memory
 
 
-def _after_orders(memory: Memory, event: Event, attachment: bytes | None) -> Memory:
+def _after_orders(memory: Memory, event: Event, attachment: bytes | None) -> Memory:  # noqa: PLR0911 - as above
     """Events that change what the device may do."""
     match event.body:
         case events.Grant(token_id=token_id) if attachment is not None:

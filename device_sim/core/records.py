@@ -6,7 +6,7 @@ A file is records one after another, nothing between them. All numbers big-endia
     0       1     type: 1 SNAPSHOT, 2 EVENT, 3 RECEIPT
     1       4     len: length of the body in bytes, at most 262,144
     5       len   body
-    5+len   8     the first 8 bytes of SHA-256 over the whole record before this one; 8 zero bytes in the first of a file
+    5+len   8     the first 8 bytes of SHA-256 over the whole record before this one; in a file's first, 8 zero bytes
     13+len  4     CRC-32 (as in zip) over everything before it in this record
 
 Bodies:
@@ -53,7 +53,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a file holds. `torn`: bytes after the last whole record; `damaged`: whole records come after a broken one."""
+    """What a file holds. `torn`: bytes after the last whole record; `damaged`: there are whole records among them."""
 
     records: tuple[Record, ...]
     link: bytes  # what the next record carries

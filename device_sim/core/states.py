@@ -19,7 +19,7 @@ class Step(Enum):
     GRANT_CLOSED = auto()
 
 
-def next_state(state: State, step: Step) -> State:
+def next_state(state: State, step: Step) -> State:  # noqa: PLR0911 - one case, one return
     """Where `step` leads from `state`. Raises: OutOfOrder."""
     match state, step:
         case State.LOCKED, Step.PAPER_SCANNED:

@@ -27,7 +27,7 @@ class Timekeeper:
         return Moment(now_ms=self.uptime_ms, unix_ms=None if known is None else known + self.uptime_ms)
 
     def offer_nonce(self) -> bytes:
-        """For HELLO: the one that is out while it is young, so that a repeated HELLO doesn't spoil the answer on its way."""
+        """For HELLO: the one that is out while it is young, so that a repeated HELLO spoils no answer on its way."""
         if self._nonce_spent or self.uptime_ms - self.boot_nonce.made_ms > NONCE_LIFE_MS // 2:
             self.boot_nonce = self._fresh()
             self._nonce_spent = False

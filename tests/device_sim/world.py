@@ -1,0 +1,403 @@
+"""A pure world for the core: disk, shaft and tray in memory, a server that signs, a keeper that lays and pulls."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from device_sim.core.errors import StorageFailed
+from device_sim.core.log import Identity
+from device_sim.core.machine import STILL_MS, Device
+from device_sim.core.ports import NoShot, Parts, PhotoOrder, Shot
+from firmware_protocol import events, messages, orders, pairing, tokens
+from firmware_protocol.cose import SigningKey, keyring
+from firmware_protocol.events import Event
+from firmware_protocol.messages import Message
+from firmware_protocol.orders import Permit, Policy, Receipt, SignedTime, Terms
+from firmware_protocol.reasons import Reason
+from firmware_protocol.tokens import SealClaims, Token
+
+DOCUMENT = hashlib.sha256(b"the approved PDF").digest()
+HEAD = bytes.fromhex("0102030405060708")
+DEVICE_ID = "CB-TEST0000"
+UNIX_S = 1_800_000_000
+
+
+class PowerCut(Exception):
+    """The lights went out."""
+
+
+class Key:
+    def __init__(self, seed: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(seed).digest())
+        self.public_key = self._key.public_key().public_bytes_raw()
+
+    def sign(self, data: bytes) -> bytes:
+        return self._key.sign(data)
+
+
+ISSUER, RECOVERY, ROOT, DEVICE_KEY, STRANGER = (Key(name) for name in (b"issuer", b"recovery", b"root", b"dev", b"who"))
+TERMS = Terms(
+    installation_id=bytes(16),
+    issuer_key=ISSUER.public_key,
+    recovery_key=RECOVERY.public_key,
+    root_key=ROOT.public_key,
+    server_nonce=b"n" * 16,
+    trace_host="seal.example:8443",
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ms = 5_000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
+class CountingRng:
+    """Never the same bytes twice, also after a reboot."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def token_bytes(self, n: int) -> bytes:
+        self._count += 1
+        return hashlib.sha256(self._count.to_bytes(8, "big")).digest()[:n]
+
+
+class MemoryDisk:
+    """After `bytes_left` more bytes the power goes: of an unsynced append any prefix may stay, here as much as was written."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.bytes_left: int | None = None
+        self.written = 0
+        self.full = False
+        self.free = 1 << 30
+
+    def read(self, name: str) -> bytes:
+        return self.files.get(name, b"")
+
+    def append(self, name: str, data: bytes) -> None:
+        if self.full:
+            raise StorageFailed("no space left")
+        kept = data if self.bytes_left is None else data[: self.bytes_left]
+        self.files[name] = self.read(name) + kept
+        self._wrote(len(data))
+
+    def sync(self, name: str) -> None:
+        assert name in self.files
+
+    def replace(self, name: str, data: bytes) -> None:
+        if self.full:
+            raise StorageFailed("no space left")
+        self._wrote(len(data))
+        self.files[name] = data
+
+    def free_bytes(self) -> int:
+        return 0 if self.full else self.free
+
+    def _wrote(self, size: int) -> None:
+        self.written += size
+        if self.bytes_left is not None:
+            self.bytes_left -= size
+            if self.bytes_left <= 0:
+                raise PowerCut
+
+
+class Shaft:
+    """Latch, lever, counter."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.free = False
+        self.bounces = 0
+
+    def read(self) -> int:
+        return self.count
+
+    def release(self) -> None:
+        self.free = True
+
+    def hold(self) -> None:
+        self.free = False
+
+    def pull(self) -> bool:
+        if not self.free:
+            return False
+        self.free = False
+        self.count += 1 + self.bounces
+        self.bounces = 0
+        return True
+
+
+@dataclass
+class Tray:
+    page_present: bool = False
+    page_token: int = 0
+    fails: bool = False
+    orders: list[PhotoOrder] = field(default_factory=list)
+    kept: set[bytes] = field(default_factory=set)
+    printed: list[str] = field(default_factory=list)
+    shots: int = 0
+
+    def start(self, order: PhotoOrder) -> None:
+        self.orders.append(order)
+
+    def shoot(self, order: PhotoOrder) -> Shot | NoShot:
+        printed = order.code is not None and self.page_present
+        if order.code is not None and printed:
+            self.printed.append(order.code.url)
+        if self.fails:
+            return NoShot(reason=Reason.CAMERA_FAILED, code_printed=printed)
+        self.shots += 1
+        preview, full = (hashlib.sha256(f"{kind}{self.shots}".encode()).digest() for kind in "pf")
+        self.kept |= {preview, full}
+        return Shot(preview_digest=preview, photo_digest=full, page_token=self.page_token, code_printed=printed)
+
+    def forget(self, digest: bytes) -> None:
+        self.kept.discard(digest)
+
+    def keep_only(self, digests: Iterable[bytes]) -> None:
+        self.kept &= set(digests)
+
+
+class Trip:
+    """Cuts the power the n-th time a named point is reached."""
+
+    def __init__(self) -> None:
+        self.at: str | None = None
+        self.seen: list[str] = []
+
+    def reach(self, point: str) -> None:
+        self.seen.append(point)
+        if point == self.at:
+            self.at = None
+            raise PowerCut
+
+
+class World:
+    """Everything that outlives a power cut, and the device that does not."""
+
+    def __init__(self, *, capacity: int = 1 << 20, paired: bool = True) -> None:
+        self.clock, self.rng, self.disk, self.shaft = Clock(), CountingRng(), MemoryDisk(), Shaft()
+        self.tray, self.trip = Tray(), Trip()
+        self.capacity = capacity
+        self.heard: list[Message] = []
+        self._msg_id = 0
+        self.boot()
+        if paired:
+            self.pair()
+            self.device.head_seen(0, HEAD)
+
+    def boot(self) -> None:
+        """Power on. Raises: PowerCut, when the disk is told so."""
+        self.tray.orders.clear()
+        self.device = Device(
+            identity=Identity(device_id=DEVICE_ID, model="test", firmware="1"),
+            parts=Parts(
+                clock=self.clock,
+                rng=self.rng,
+                disk=self.disk,
+                counter=self.shaft,
+                latch=self.shaft,
+                camera=self.tray,
+                photos=self.tray,
+                key=DEVICE_KEY,
+                tripwire=self.trip,
+            ),
+            capacity=self.capacity,
+        )
+
+    # --- the line -----------------------------------------------------------------------------------------------------------
+
+    def ask(self, message: Message, *, msg_id: int | None = None) -> Message:
+        """One request and its reply; photos are taken at once."""
+        if msg_id is None:
+            self._msg_id = msg_id = self._msg_id % 0xFFFF + 1
+        return self.ask_raw(messages.encode(message, msg_id=msg_id), msg_id=msg_id)
+
+    def ask_raw(self, data: bytes, *, msg_id: int) -> Message:
+        self.heard.clear()
+        self.device.receive(data)
+        self.shutter()
+        replies = [self._hear(out) for out in self.device.take_outgoing()]
+        return next(envelope.message for envelope in replies if envelope.msg_id == msg_id)
+
+    def _hear(self, data: bytes) -> messages.Envelope:
+        envelope = messages.decode(data)
+        self.heard.append(envelope.message)
+        return envelope
+
+    def shutter(self) -> None:
+        """Take the photos that were ordered, and those that follow from them."""
+        while self.tray.orders:
+            order = self.tray.orders.pop(0)
+            self.device.photographed(order.number, self.tray.shoot(order))
+
+    def refused(self, message: Message) -> Reason:
+        answer = self.ask(message)
+        assert isinstance(answer, messages.Refused), answer
+        return answer.reason
+
+    # --- the keeper ---------------------------------------------------------------------------------------------------------
+
+    def lay(self) -> None:
+        self.tray.page_present = True
+        self.move()
+        self.wait(STILL_MS)
+
+    def take_away(self) -> None:
+        self.tray.page_present = False
+        self.move()
+
+    def move(self) -> None:
+        self.tray.page_token += 1
+        self.device.tray_changed()
+
+    def pull(self) -> bool:
+        pressed = self.shaft.pull()
+        self.device.lever_pulled()
+        self.shutter()
+        return pressed
+
+    def wait(self, ms: int) -> None:
+        self.clock.ms += ms
+        self.device.tick()
+        self.shutter()
+
+    # --- the server ---------------------------------------------------------------------------------------------------------
+
+    def pair(self) -> None:
+        assert self.device.press_pairing_button()
+        answer = self.ask(messages.PairCommitRequest(commitment=pairing.commitment(TERMS)))
+        assert isinstance(answer, messages.PairDevice)
+        self.ask(messages.PairTermsRequest(terms=TERMS))
+        assert self.device.digits == pairing.digits(
+            TERMS, device_id=DEVICE_ID, device_key=DEVICE_KEY.public_key, device_nonce=answer.nonce
+        )
+        assert self.device.confirm_pairing()
+
+    def challenge(self) -> bytes:
+        answer = self.ask(messages.ChallengeRequest())
+        assert isinstance(answer, messages.Challenge), answer
+        return answer.nonce
+
+    def token(
+        self, *, key: SigningKey = ISSUER, nonce: bytes | None = None, exi_s: int = 300, **changes: object
+    ) -> bytes:
+        """A token for this device; `changes` replace fields of Token or of SealClaims."""
+        seal: dict[str, object] = {
+            "slot": 0, "max_strokes": 2, "policy": 0, "epoch": 0, "window_s": 20, "document_digest": DOCUMENT,
+            "head_id": HEAD,
+        }  # fmt: skip
+        claims: dict[str, object] = {
+            "device_id": DEVICE_ID, "issued_at": UNIX_S, "not_before": UNIX_S, "expires_at": UNIX_S + 600,
+            "token_id": self.rng.token_bytes(16),
+        }  # fmt: skip
+        seal.update({name: value for name, value in changes.items() if name in seal})
+        claims.update({name: value for name, value in changes.items() if name in claims})
+        assert set(changes) <= set(seal) | set(claims)
+        token = Token(
+            nonce=self.challenge() if nonce is None else nonce,
+            exi_s=exi_s,
+            seal=SealClaims(**seal),  # type: ignore[arg-type]
+            **claims,  # type: ignore[arg-type]
+        )
+        return tokens.issue(token, key=key)
+
+    def grant(self, **changes: object) -> bytes:
+        """A token that is accepted; its id."""
+        answer = self.ask(messages.TokenRequest(token=self.token(**changes)))  # type: ignore[arg-type]
+        assert isinstance(answer, messages.Granted), answer
+        return answer.token_id
+
+    def capture(self) -> messages.Captured:
+        answer = self.ask(messages.CaptureRequest())
+        assert isinstance(answer, messages.Captured), answer
+        return answer
+
+    def permit(self, seen: messages.Captured, *, key: SigningKey = ISSUER, page: int = 1, **changes: object) -> bytes:
+        """The permit that would open; `changes` replace fields of it."""
+        token_id = self.device.memory.open_token()
+        claims: dict[str, object] = {
+            "device_id": DEVICE_ID,
+            "token_id": token_id.token_id if token_id else bytes(16),
+            "stroke": seen.stroke,
+            "page": page,
+            "page_digest": orders.page_digest(DOCUMENT, page),
+            "photo_digest": seen.photo_digest,
+            "stroke_nonce": seen.stroke_nonce,
+        }
+        assert set(changes) <= set(claims)
+        return orders.sign(Permit(**(claims | changes)), key=key)  # type: ignore[arg-type]
+
+    def unlock(self) -> None:
+        answer = self.ask(messages.PermitRequest(permit=self.permit(self.capture())))
+        assert isinstance(answer, messages.Unlocked), answer
+
+    def stamp(self) -> None:
+        """One whole stroke on a page that lies there, under the open grant."""
+        self.unlock()
+        assert self.pull()
+
+    def receipt(self, *, up_to: int | None = None, photos: tuple[bytes, ...] = (), key: SigningKey = ISSUER) -> bytes:
+        seq = self.device.memory.seq if up_to is None else up_to
+        chain_hash = hashlib.sha256(self.event_bytes(seq)).digest()
+        return orders.sign(
+            Receipt(device_id=DEVICE_ID, generation=1, up_to_seq=seq, chain_hash=chain_hash, photo_digests=photos),
+            key=key,
+        )
+
+    def receipt_again(self, *, photos: tuple[bytes, ...]) -> bytes:
+        """One that names photos and covers no further event; the events themselves are gone from the device."""
+        memory = self.device.memory
+        return orders.sign(
+            Receipt(
+                device_id=DEVICE_ID,
+                generation=1,
+                up_to_seq=memory.seq,
+                chain_hash=memory.chain_hash,
+                photo_digests=photos,
+            ),
+            key=ISSUER,
+        )
+
+    def policy(self, *, key: SigningKey = ISSUER, epoch: int = 1, suspended: bool = False, **more: object) -> bytes:
+        order = Policy(device_id=DEVICE_ID, epoch=epoch, suspended=suspended, **more)  # type: ignore[arg-type]
+        return orders.sign(order, key=key)
+
+    def signed_time(self, *, nonce: bytes, unix_ms: int = UNIX_S * 1000, key: SigningKey = ISSUER) -> bytes:
+        return orders.sign(SignedTime(device_id=DEVICE_ID, boot_nonce=nonce, unix_ms=unix_ms), key=key)
+
+    def hello(self) -> messages.Hello:
+        answer = self.ask(messages.HelloRequest())
+        assert isinstance(answer, messages.Hello)
+        return answer
+
+    # --- what the ledger sees -----------------------------------------------------------------------------------------------
+
+    def event_bytes(self, seq: int) -> bytes:
+        answer = self.ask(messages.ReadEventRequest(seq=seq))
+        assert isinstance(answer, messages.SignedEvent), answer
+        return answer.event
+
+    def story(self) -> list[Event]:
+        """All events, verified: signature, chain, numbers without a gap, a counter that never falls."""
+        previous, told = events.FIRST_PREVIOUS, []
+        for seq in range(1, self.device.memory.seq + 1):
+            data = self.event_bytes(seq)
+            event = events.verify(data, keys=keyring(DEVICE_KEY.public_key))
+            assert (event.header.seq, event.header.previous) == (seq, previous)
+            assert not told or told[-1].header.counter <= event.header.counter
+            previous = events.chain_hash(data)
+            told.append(event)
+        return told
+
+    def bodies(self) -> list[events.Body]:
+        return [event.body for event in self.story()]
+
+    def last(self) -> events.Body:
+        return self.bodies()[-1]
