@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from server.core.ports import wait_until_listening
-from server.core.settings import Settings
 
 _CONFIG: Final = """\
 id = 0
@@ -34,20 +33,19 @@ dynamic_filters = true
 """
 
 
-def run(settings: Settings, *, stop: threading.Event, ready: Callable[[], None]) -> None:
-    """Serve until `stop` is set; the process then ends, since the broker itself cannot be told to.
+def run(port: int, *, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """Serve on loopback until `stop` is set; the process then ends, since the broker itself cannot be told to.
 
     Raises: NotListening, when the port belongs to another process.
     """
     from iotcore.iotcore import IotCoreBroker
 
     logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
-    host, port = settings.broker_address
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "broker.toml"
         config.write_text(_CONFIG.format(port=port))
         broker = IotCoreBroker(config_path=str(config))
         threading.Thread(target=broker.run_forever, daemon=True, name="broker").start()
-        wait_until_listening(host, port, stop=stop)
+        wait_until_listening("127.0.0.1", port, stop=stop)
         ready()
         stop.wait()

@@ -10,8 +10,6 @@ import sys
 import threading
 from typing import Final
 
-from server.core.settings import Settings
-
 EX_CONFIG: Final = 78
 
 BROKER, LEDGER, WORKER, WEB, PUBLIC = "broker", "ledger", "worker", "web", "public"
@@ -27,23 +25,24 @@ ENTRY: Final = {
 
 
 def main(role: str) -> int:
-    settings = Settings.load()
     stop = threading.Event()
     _stop_on_signals(stop)
     _end_with_supervisor()
     if role == BROKER:
         from server.core import broker
 
-        broker.run(settings, stop=stop, ready=_say_ready)
+        broker.run(int(os.environ["CINNABAR_MQTT_PORT"]), stop=stop, ready=_say_ready)
         return 0
-    return _with_runtime(role, settings, stop)
+    return _with_runtime(role, stop)
 
 
-def _with_runtime(role: str, settings: Settings, stop: threading.Event) -> int:
+def _with_runtime(role: str, stop: threading.Event) -> int:
     from server.core import logs
     from server.core.keyfile import KeyUnreadable
     from server.core.runtime import PartMissing, Runtime, named
+    from server.core.settings import Settings
 
+    settings = Settings.load()
     logs.configure(settings.log_level, settings.log_format)
     try:
         part = named(ENTRY[role])
