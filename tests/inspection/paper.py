@@ -153,9 +153,10 @@ class Camera:
         sigma = self.blur_px if self.blur_px is not None else 0.55 + 0.3 * self.level * rng.random()
         photo = cv2.GaussianBlur(photo, (0, 0), sigma)
         noise = (self.noise if self.noise is not None else 3.0 * self.level) * rng.standard_normal(
-            photo.shape[:2], dtype=np.float32
+            photo.shape[:2], np.float32
         )
-        out = np.clip(photo + noise.reshape(*noise.shape, *[1] * (photo.ndim - 2)), 0, 255).astype(np.uint8)
+        noisy = cv2.add(photo, noise if photo.ndim == 2 else cv2.merge([noise] * 3))
+        out = cv2.convertScaleAbs(np.maximum(noisy, 0))
         ok, data = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         assert ok
         return bytes(data)
@@ -196,9 +197,12 @@ class Camera:
         ramp = (xs / width - 0.5) * np.float32(np.cos(angle)) + (ys / height - 0.5) * np.float32(np.sin(angle))
         light = np.float32(0.88) + np.float32(0.22 * self.level) * ramp
         ink, paper = np.float32(rng.uniform(8, 30)), np.float32(rng.uniform(225, 248))
-        toned = ink + photo * (paper - ink) / 255
-        cast = np.array([rng.uniform(0.93, 1.0), 0.98, rng.uniform(0.96, 1.02)], np.float32)
-        return toned * light[..., None] * cast if photo.ndim == 3 else toned * light * cast[2]
+        gain = (paper - ink) / np.float32(255)
+        cast = (rng.uniform(0.93, 1.0), 0.98, rng.uniform(0.96, 1.02))
+        if photo.ndim == 2:
+            return (ink + photo * gain) * light * np.float32(cast[2])
+        planes = [(ink + plane * gain) * light * np.float32(c) for plane, c in zip(cv2.split(photo), cast, strict=True)]
+        return np.asarray(cv2.merge(planes), np.float32)
 
 
 def change_digit(amount: str, rng: np.random.Generator) -> str:

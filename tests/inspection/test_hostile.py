@@ -111,6 +111,19 @@ def test_a_code_of_two_pixels_a_module_is_read(page: ApprovedPage) -> None:
     assert [code.payload for code in codes] == [b"HTTPS://SEALS.EXAMPLE/V/SMALL"]
 
 
+def test_a_code_that_was_there_before_does_not_hide_ours(page: ApprovedPage) -> None:
+    sheet = print_code(page.image, "HTTPS://SHOP.EXAMPLE/", at_mm=(20, 215), module_mm=0.6)
+    sheet = print_code(sheet, "HTTPS://SEALS.EXAMPLE/V/OURS", at_mm=(150, 215))
+    codes = read_codes(Camera(dpi=DPI).shoot(sheet, 425), accept=lambda payload: b"/V/" in payload)
+    assert {code.payload for code in codes} == {b"HTTPS://SHOP.EXAMPLE/", b"HTTPS://SEALS.EXAMPLE/V/OURS"}
+
+
+def test_a_code_nobody_accepts_is_still_reported_once(page: ApprovedPage) -> None:
+    sheet = print_code(page.image[:1200], "HTTPS://SHOP.EXAMPLE/", at_mm=(20, 90), module_mm=0.6)
+    codes = read_codes(sheet, accept=lambda _: False)
+    assert [code.payload for code in codes] == [b"HTTPS://SHOP.EXAMPLE/"]
+
+
 def test_a_page_without_a_code_has_none(page: ApprovedPage) -> None:
     assert read_codes(Camera().shoot(page.image, 430)) == ()
 

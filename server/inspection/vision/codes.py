@@ -36,25 +36,30 @@ class Code:
 Reader = Callable[[Pixels], list[Code]]
 
 
-def read_codes(image: bytes | Pixels) -> tuple[Code, ...]:
+def read_codes(image: bytes | Pixels, *, accept: Callable[[bytes], bool] = bool) -> tuple[Code, ...]:
     """The codes on a JPEG, PNG or array (H, W) or (H, W, 3) BGR, each payload once; empty when there is none.
 
-    Stops at the first step that finds one: the whole picture, overlapping tiles, tiles at twice the size.
+    Tries the whole picture, overlapping tiles, tiles at twice the size, and stops after the first step by which
+    `accept` took one of the payloads: a code that was printed on the page before must not hide ours.
     """
     pixels = decode(image) if isinstance(image, bytes) else image
     if pixels is None or pixels.ndim not in (2, 3) or not 0 < pixels.shape[0] * pixels.shape[1] <= MAX_PIXELS:
         return ()
     grey = pixels if pixels.ndim == 2 else np.asarray(cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2GRAY), np.uint8)
-    for reader in (_zxing, _zbar):
-        found = _distinct(_guarded(reader, np.ascontiguousarray(grey), (0.0, 0.0), 1.0))
-        if found:
-            return found
-    for zoom in (1.0, 2.0):
-        tiles = list(_tiles(grey, zoom))
-        found = _distinct([c for tile, corner in tiles for c in _guarded(_zxing, tile, corner, zoom)])
-        if found:
-            return found
-    return _distinct([c for tile, corner in _tiles(grey, 2.0) for c in _guarded(_zbar, tile, corner, 2.0)])
+    found: list[Code] = []
+    for step in (_whole(_zxing), _whole(_zbar), _tiled(_zxing, 1.0), _tiled(_zxing, 2.0), _tiled(_zbar, 2.0)):
+        found += step(np.ascontiguousarray(grey))
+        if any(accept(code.payload) for code in found):
+            break
+    return _distinct(found)
+
+
+def _whole(reader: Reader) -> Reader:
+    return lambda grey: _guarded(reader, grey, (0.0, 0.0), 1.0)
+
+
+def _tiled(reader: Reader, zoom: float) -> Reader:
+    return lambda grey: [c for tile, corner in _tiles(grey, zoom) for c in _guarded(reader, tile, corner, zoom)]
 
 
 def _tiles(grey: Pixels, zoom: float) -> Iterator[tuple[Pixels, tuple[float, float]]]:
