@@ -101,8 +101,9 @@ def _landlock(libc: ctypes.CDLL) -> bool:
 def _readable() -> list[Path]:
     """Python, the system's libraries and our packages; not the working folder, which may hold a home with keys."""
     ours = Path(__file__).parents[2]
-    wanted = [sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages(), "/usr", "/lib", "/lib64", "/etc"]
-    wanted += ["/proc", "/sys/devices/system/cpu", "/dev/urandom", "/opt"]
+    wanted = [sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages(), "/usr", "/lib", "/lib64"]
+    wanted += ["/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/dev/urandom"]
+    wanted += ["/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"]
     packages = [ours / name for name in ("server", "firmware_protocol", "dashboard")]
     return [path for path in [*map(Path, wanted), *packages, *_test_folders()] if path.exists()]
 

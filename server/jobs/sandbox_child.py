@@ -3,13 +3,17 @@
 One message each way: 8 bytes length, then `plain.Codec` bytes. It ends when stdin closes.
 """
 
+import ctypes.util
 import os
 import resource
 import sys
-from typing import IO
+from typing import IO, Final
 
 from server.jobs import jail
 from server.jobs.plain import Codec, NotPlain
+
+LIBRARIES: Final = ("zbar",)
+"""Shared libraries of the system that our Python packages load by name: pyzbar."""
 
 
 def serve(modules: list[str]) -> None:
@@ -18,11 +22,18 @@ def serve(modules: list[str]) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)  # a library that prints must not write between the answers
     os.dup2(silence, 2)  # nor trip over the file size limit when our log is a file, nor put a document's text there
+    _find_libraries()
     held = jail.apply()
     codec = Codec(modules)
     _send(answers, codec.dumps(["ready", held]))
     while header := calls.read(8):
         _send(answers, _answer(codec, calls.read(int.from_bytes(header, "big"))))
+
+
+def _find_libraries() -> None:
+    """Look up now what `ctypes` would look up later by starting ldconfig, which a jailed process may not do."""
+    found = {name: ctypes.util.find_library(name) for name in LIBRARIES}
+    ctypes.util.find_library = found.get  # type: ignore[assignment]
 
 
 def _answer(codec: Codec, message: bytes) -> bytes:

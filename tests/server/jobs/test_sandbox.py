@@ -1,5 +1,6 @@
 """A child answers plain values, cannot reach anything, and its death is only an error."""
 
+import io
 import math
 import os
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import segno
 
 from server.jobs.plain import Codec, NotPlain
 from server.jobs.sandbox import Lane, WorkerCrashed, WorkerFailed, Workers, WorkerTimeout
@@ -88,9 +90,10 @@ def test_a_child_cannot_read_the_home(workers: Workers, tmp_path: Path) -> None:
     secret.write_text("canary")
     if "landlock" not in workers.warm():
         pytest.skip("this kernel has no Landlock: only the audit hook stands in the way")
-    with pytest.raises(WorkerFailed) as failed:
-        workers.call(sandboxed.read_file, str(secret), timeout_s=20)
-    assert failed.value.facts["kind"] == "PermissionError"
+    for path in (str(secret), "/etc/passwd", f"/proc/{os.getpid()}/environ", str(FUNCTIONS.parents[3] / "README.md")):
+        with pytest.raises(WorkerFailed) as failed:
+            workers.call(sandboxed.read_file, path, timeout_s=20)
+        assert failed.value.facts["kind"] == "PermissionError", path
     assert workers.call(sandboxed.read_file_raw, str(secret), timeout_s=20) == b""
 
 
@@ -116,6 +119,15 @@ def test_a_child_cannot_connect(workers: Workers) -> None:
 def test_a_child_cannot_start_a_process(workers: Workers) -> None:
     with pytest.raises(WorkerFailed):
         workers.call(sandboxed.start_process, timeout_s=20)
+
+
+def test_the_libraries_work_inside(workers: Workers) -> None:
+    picture = io.BytesIO()
+    segno.make("HTTPS://SEAL.EXAMPLE/V/ABC").save(picture, kind="png", scale=8, border=4)
+    found = workers.call(sandboxed.use_the_libraries, picture.getvalue(), timeout_s=60)
+    assert found["zxing"] == "HTTPS://SEAL.EXAMPLE/V/ABC"
+    assert found["zbar"] == b"HTTPS://SEAL.EXAMPLE/V/ABC"
+    assert found["page"] == [100, 100]
 
 
 def test_only_functions_of_listed_modules_run(workers: Workers) -> None:

@@ -115,3 +115,29 @@ def environment() -> dict[str, str]:
 
 def loaded() -> list[str]:
     return sorted(name for name in ("cv2", "numpy", "sqlmodel", "fastapi", "pikepdf") if name in sys.modules)
+
+
+def use_the_libraries(picture: bytes) -> dict[str, object]:
+    """Decode one QR picture with every library that reads hostile bytes, as the real functions do."""
+    import io
+
+    import cv2
+    import numpy as np
+    import pikepdf
+    import pypdfium2
+    import zxingcpp
+    from PIL import Image
+    from pyzbar import pyzbar
+
+    pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
+    pdf = io.BytesIO()
+    with pikepdf.new() as document:
+        document.add_blank_page(page_size=(100, 100))
+        document.save(pdf)
+    page = pypdfium2.PdfDocument(pdf.getvalue())[0].render(scale=1).to_numpy()
+    return {
+        "zxing": zxingcpp.read_barcode(pixels).text,
+        "zbar": pyzbar.decode(Image.open(io.BytesIO(picture)))[0].data,
+        "page": list(page.shape[:2]),
+        "threads": cv2.getNumThreads(),
+    }
