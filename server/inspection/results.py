@@ -1,0 +1,31 @@
+"""What a worker answers. Light to import: the server's processes read these without loading the vision libraries."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from server.inspection.vision.finding import PageFinding
+
+
+class PageNotPrepared(Exception):
+    """The worker has not (or no longer) the approved page; call `prepare_page` and ask again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageCheck:
+    """A finding and, for each of its first differences, the pair of pictures (approved, photo) as JPEG."""
+
+    finding: PageFinding
+    crops: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImprintCheck:
+    """What the after-photo shows.
+
+    `imprint` and `placement` hold the fields of `vision.ImprintFinding` and `vision.PlacementFinding`; `codes` the
+    payloads of all codes on the photo: bytes that a stranger may have printed.
+    """
+
+    imprint: dict[str, Any]
+    placement: dict[str, Any]
+    codes: tuple[bytes, ...]
