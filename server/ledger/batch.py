@@ -53,6 +53,7 @@ class Batch:
     set_aside: list[tuple[Arrival, SetAside]] = field(default_factory=list)
     heard: dict[ChainKey, str] = field(default_factory=dict)  # devices whose events are stored, and over which gateway
     changed: set[ChainKey] = field(default_factory=set)
+    photos_again: defaultdict[ChainKey, set[bytes]] = field(default_factory=lambda: defaultdict(set))
 
     @property
     def leaf_hashes(self) -> list[bytes]:
@@ -86,6 +87,7 @@ class Batch:
                 case Duplicate():
                     self.duplicates += 1
                     self.heard[chain_key] = read.arrival.gateway_id
+                    self.photos_again[chain_key] |= _photos(read.result)
                 case SetAside():
                     self.set_aside.append((read.arrival, verdict))
                     if not was_quarantined and self.chains[chain_key].quarantined:
@@ -121,6 +123,8 @@ class Batch:
             if chain.gaps or chain.filled:
                 log_store.store_gaps(db, chain_key, chain, now=self.now)
         log_store.heard_over(db, self.heard)
+        for chain_key, photos in self.photos_again.items():
+            log_store.name_again(db, chain_key, photos)
         return self._write_set_aside(db)
 
     def _add_event(self, incoming: Incoming) -> None:
@@ -197,6 +201,12 @@ def read_all(db: Session, arrivals: Sequence[Arrival]) -> list[Read]:
 
 def _incoming(read: Read) -> Incoming | None:
     return read.result.incoming if isinstance(read.result, SetAside) else read.result
+
+
+def _photos(incoming: Incoming) -> set[bytes]:
+    """Digests that an event announces: whoever sends the event again may still keep the photos too."""
+    names = ("preview_digest", "photo_digest", "sample_digest")
+    return {digest for name in names if (digest := getattr(incoming.event.body, name, None)) is not None}
 
 
 def _with_new_key(read: Read, keys: dict[ChainKey, admission.DeviceKey]) -> Read:

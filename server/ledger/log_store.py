@@ -278,6 +278,22 @@ def acknowledged(db: Session, chain_key: ChainKey, up_to_seq: int, photos: Colle
         )
 
 
+def name_again(db: Session, chain_key: ChainKey, photos: Collection[bytes]) -> None:
+    """Receipts name these again although one that did was acknowledged."""
+    device_id, generation = chain_key
+    if photos:
+        db.execute(
+            update(LedgerPhoto)
+            .where(
+                col(LedgerPhoto.device_id) == device_id,
+                col(LedgerPhoto.generation) == generation,
+                col(LedgerPhoto.digest).in_(photos),
+                col(LedgerPhoto.state) == PhotoState.ACKED,
+            )
+            .values(state=PhotoState.NAMED)
+        )
+
+
 def take_new_photos(db: Session) -> set[ChainKey]:
     """Devices with photos that no receipt names yet; marks those photos as named."""
     query = select(LedgerPhoto.device_id, LedgerPhoto.generation).where(col(LedgerPhoto.state) == PhotoState.NEW)

@@ -117,7 +117,7 @@ class Installation:
         }
         keys = KeyStore.create(home / "keys", b"a passphrase of a test", SystemRng())
         self.checkpoint_key = keys.public_key(Purpose.CHECKPOINT)
-        self.receipt_key = keys.public_key(Purpose.RECEIPT)
+        self.receipt_key = keys.public_key(Purpose.TOKEN)
         self.database = new_database(f"sqlite:///{home / 'data.db'}")
         self.ledger = Role("ledger", settings)
         self._embedded = None if broker else Role("broker", settings)

@@ -223,6 +223,19 @@ def test_receipt_names_photos_that_are_stored_until_one_is_acknowledged(log: Log
         assert service.device_heads(db, SCOPE)[0].acked_seq == 1
 
 
+def test_event_sent_again_has_its_photo_named_again(log: Log, device: Device) -> None:
+    photo = b"p" * 32
+    seen = events.ExtraStroke(strokes=1, photo_digest=photo)
+    leaf = device.next(seen)
+    log.put(leaf)
+    with log.database.write() as db:
+        service.photo_stored(db, device_id="D1", generation=1, digest=photo, now=log.clock.now())
+    done = Acknowledged(chain_key=("D1", 1), up_to_seq=1, photos=log.receipt(log.put()).photo_digests)
+    assert done.photos == (photo,)
+    log.put(acknowledged=(done,))
+    assert log.receipt(log.put(leaf)).photo_digests == (photo,)
+
+
 def test_business_step_is_in_the_log_only_if_it_committed(log: Log) -> None:
     seal = UUID(int=5)
 

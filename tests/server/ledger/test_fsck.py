@@ -1,0 +1,121 @@
+"""fsck names whatever row was changed, and nothing in a log that is whole."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import SQLModel, select
+
+from server.core.signer import Purpose
+from server.ledger import fsck, service
+from server.ledger.entry_types import EntryType
+from server.ledger.models import LedgerCheckpoint, LedgerDeviceHead, LedgerEntry, LedgerGap, LedgerTile
+from server.ledger.schemas import LeafKind
+from tests.server.ledger.conftest import TENANT, Device, Log, new_database
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(new_database(f"sqlite:///{tmp_path / 'log.sqlite3'}"))
+
+
+@pytest.fixture
+def filled(log: Log, device: Device, rng: random.Random) -> Log:
+    """300 events of two devices with one gap, 20 business entries, in batches of any size."""
+    other = Device(rng, "D2")
+    log.enrol(other)
+    leaves = device.many(200) + [leaf for leaf in other.many(101) if other.seq != 7]
+    del leaves[250]
+    while leaves:
+        size = rng.randrange(1, 60)
+        log.put(*leaves[:size])
+        leaves = leaves[size:]
+        with log.database.write() as db:
+            service.record(
+                db,
+                key=log.keys[Purpose.ENTRY],
+                entry_type=EntryType.VERDICT,
+                refs={"request": UUID(int=size)},
+                tenant_id=TENANT,
+                branch_path="/",
+                now=log.clock.now(),
+                rng=log.rng,
+                clock=log.clock,
+            )
+    log.put()
+    return log
+
+
+def problems(log: Log) -> list[str]:
+    keys = fsck.Keys(log=log.verifier_key, server={LeafKind.ENTRY: (log.keys[Purpose.ENTRY].public_key,)})
+    with log.database.read() as db:
+        return [f"{problem.row}: {problem.what}" for problem in fsck.check(db, keys)]
+
+
+def test_whole_log_has_no_problem(filled: Log) -> None:
+    assert problems(filled) == []
+
+
+def test_empty_log_has_no_problem(log: Log) -> None:
+    assert problems(log) == []
+
+
+def flip(data: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
+
+
+EDITS: dict[str, tuple[type[SQLModel], Callable[..., None]]] = {
+    "a leaf's byte": (LedgerEntry, lambda row, rng: setattr(row, "leaf", flip(row.leaf, rng))),
+    "a leaf hash": (LedgerEntry, lambda row, rng: setattr(row, "leaf_hash", flip(row.leaf_hash, rng))),
+    "a device id": (LedgerEntry, lambda row, rng: setattr(row, "device_id", "D9")),
+    "a number": (LedgerEntry, lambda row, rng: setattr(row, "seq", 10_000)),
+    "a type": (LedgerEntry, lambda row, rng: setattr(row, "entry_type", 3)),
+    "a tile": (LedgerTile, lambda row, rng: setattr(row, "data", flip(row.data, rng))),
+    "a root": (LedgerCheckpoint, lambda row, rng: setattr(row, "root", flip(row.root, rng))),
+    "a note": (LedgerCheckpoint, lambda row, rng: setattr(row, "note", row.note.replace("+", "-") + " ")),
+    "a head's number": (LedgerDeviceHead, lambda row, rng: setattr(row, "prefix_seq", row.prefix_seq + 1)),
+    "a head's hash": (LedgerDeviceHead, lambda row, rng: setattr(row, "last_hash", flip(row.last_hash, rng))),
+    "a gap": (LedgerGap, lambda row, rng: setattr(row, "last_seq", row.last_seq + 1)),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_any_single_edit_is_found(filled: Log, rng: random.Random, edit: str) -> None:
+    table, change = EDITS[edit]
+    with filled.database.write() as db:
+        row = rng.choice(db.exec(select(table)).all())
+        change(row, rng)
+        db.add(row)
+    assert problems(filled)
+
+
+@pytest.mark.parametrize(
+    "table", ["ledger_entry", "ledger_tile", "ledger_checkpoint", "ledger_device_head", "ledger_gap"]
+)
+def test_row_taken_away_is_found(filled: Log, rng: random.Random, table: str) -> None:
+    order = {"ledger_checkpoint": "size DESC"}.get(table, "random()")  # an old checkpoint follows from the newest
+    with filled.database.write() as db:
+        victim = db.connection().execute(text(f"SELECT rowid FROM {table} ORDER BY {order} LIMIT 1")).scalar()
+        db.connection().execute(text(f"DELETE FROM {table} WHERE rowid = :victim"), {"victim": victim})
+    assert problems(filled)
+
+
+def test_edit_names_the_row(filled: Log) -> None:
+    with filled.database.write() as db:
+        row = db.get(LedgerEntry, 42)
+        assert row
+        row.leaf = row.leaf[:-1] + bytes([row.leaf[-1] ^ 1])
+        db.add(row)
+    assert problems(filled)[0].startswith("ledger_entry 42: ")
+
+
+def test_leaf_of_the_wrong_server_key_is_named(filled: Log) -> None:
+    keys = fsck.Keys(log=filled.verifier_key, server={LeafKind.ENTRY: (bytes(31) + b"\x01",)})
+    with filled.database.read() as db:
+        first = next(fsck.check(db, keys))
+    assert first.row.startswith("ledger_entry ")
+    assert "does not verify" in first.what
