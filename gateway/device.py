@@ -11,7 +11,7 @@ import structlog
 from firmware_protocol import cbor, cose, events, messages, tokens
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.labelled import from_map
-from firmware_protocol.messages import Hello, Message, Status
+from firmware_protocol.messages import Hello, Message, State, Status
 from firmware_protocol.orders import Permit, Receipt
 from gateway.bulk import BulkLink, PhotoStore
 from gateway.clock import Clock
@@ -366,6 +366,7 @@ class DeviceAgent:
                     page=self._pages[0] if self._pages else 0,
                 )
             )
+            self._saw(await self.ask(messages.StatusRequest(), Status))
         self._look_at_tray()
 
     async def _grant(self, job: dict[str, Any]) -> messages.Granted:
@@ -400,7 +401,7 @@ class DeviceAgent:
 
     async def _photograph_and_unlock(self) -> None:
         captured = await self.ask(messages.CaptureRequest(), messages.Captured, slow=True)
-        self._step(rules.PhotoTaken(stroke=captured.stroke))
+        self._step(rules.PhotoTaken())
         event, preview = await asyncio.gather(
             self._event(captured.seq), self._bulk.fetch(captured.preview_digest, urgent=True)
         )
@@ -424,7 +425,7 @@ class DeviceAgent:
             )
         if permit:
             unlocked = await self.ask(messages.PermitRequest(permit=permit), messages.Unlocked, slow=True)
-            self._step(rules.LatchFree(stroke=unlocked.stroke))
+            self._step(rules.LatchFree())
 
     async def _event(self, seq: int) -> bytes:
         """The signed event `seq`, kept here first. Raises: DeviceUnreachable."""
@@ -497,6 +498,8 @@ class DeviceAgent:
     def _saw(self, status: Status) -> None:
         self.status = status
         self.seen_ms = self._office.clock.now_ms()
+        if status.state is State.UNLOCKED:
+            self._step(rules.LatchFree())
         self._events_wake.set()
         self._office.changed()
 

@@ -63,7 +63,7 @@ class TrayChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoTaken:
-    stroke: int
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class PageJudged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatchFree:
-    stroke: int
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def advance(session: Session, fact: Fact) -> Answer:  # noqa: PLR0911, PLR0912, 
         case PageJudged():
             return _judged(session, fact), ()
         case LatchFree():
-            return replace(session, step=Step.READY, code="", text=""), ()
+            return _latch_free(session), ()
         case StrokeDone(strokes_left=left):
             return replace(session, step=Step.STAMPED if left else Step.DONE, strokes_left=left, page_used=True), ()
         case StrokeCancelled(strokes_left=left, cause=cause):
@@ -197,6 +197,13 @@ def _tray(session: Session, fact: TrayChanged) -> Answer:
     if session.page_used:
         return session, ()
     return replace(session, step=Step.CHECKING, page_used=True), (Do.CAPTURE,)
+
+
+def _latch_free(session: Session) -> Session:
+    """The device says so itself, also where no permit is asked for (page check after, or none)."""
+    if session.step not in (Step.PLACE, Step.CHECKING):
+        return session
+    return replace(session, step=Step.READY, code="", text="")
 
 
 def _judged(session: Session, fact: PageJudged) -> Session:

@@ -40,7 +40,7 @@ def after(*facts: Fact, session: Session | None = None) -> tuple[Session, list[D
 
 
 def test_a_stroke_needs_no_tap() -> None:
-    session, done = after(STARTED, STILL, PhotoTaken(stroke=1), MATCH, LatchFree(stroke=1))
+    session, done = after(STARTED, STILL, PhotoTaken(), MATCH, LatchFree())
     assert (session.step, done) == (Step.READY, [Do.CAPTURE])
 
 
@@ -50,7 +50,7 @@ def test_a_still_page_is_photographed_once() -> None:
 
 
 def test_the_stamped_page_is_not_photographed_again_until_it_moved() -> None:
-    stamped, _ = after(STARTED, STILL, PhotoTaken(stroke=1), MATCH, LatchFree(stroke=1), StrokeDone(strokes_left=1))
+    stamped, _ = after(STARTED, STILL, PhotoTaken(), MATCH, LatchFree(), StrokeDone(strokes_left=1))
     assert stamped.step is Step.STAMPED
     assert after(STILL, session=stamped)[1] == []
     session, done = after(EMPTY, STILL, session=stamped)
@@ -59,21 +59,21 @@ def test_the_stamped_page_is_not_photographed_again_until_it_moved() -> None:
 
 
 def test_the_last_stroke_ends_the_job_and_photographs_nothing_more() -> None:
-    session, _ = after(STARTED, STILL, MATCH, LatchFree(stroke=2), StrokeDone(strokes_left=0))
+    session, _ = after(STARTED, STILL, MATCH, LatchFree(), StrokeDone(strokes_left=0))
     assert session.step is Step.DONE
     closed, done = after(GrantClosed(cause="used_up"), EMPTY, STILL, session=session)
     assert (closed.step, done) == (Step.DONE, [])
 
 
 def test_a_wrong_page_stops_and_another_page_is_tried() -> None:
-    session, _ = after(STARTED, STILL, PhotoTaken(stroke=1), WRONG)
+    session, _ = after(STARTED, STILL, PhotoTaken(), WRONG)
     assert (session.step, session.code, session.text) == (Step.PROBLEM, "not_this_page", "This is another page.")
     assert after(STILL, session=session)[1] == []
     assert after(MOVING, STILL, session=session)[1] == [Do.CAPTURE]
 
 
 def test_a_cancelled_stroke_that_came_back_costs_nothing() -> None:
-    session, _ = after(STARTED, STILL, MATCH, LatchFree(stroke=1), StrokeCancelled(strokes_left=2, cause="timed_out"))
+    session, _ = after(STARTED, STILL, MATCH, LatchFree(), StrokeCancelled(strokes_left=2, cause="timed_out"))
     assert (session.step, session.code, session.strokes_left) == (Step.PROBLEM, "cancelled_timed_out", 2)
 
 
@@ -83,12 +83,12 @@ def test_abort_locks_first() -> None:
 
 
 def test_what_comes_after_an_abort_changes_nothing() -> None:
-    session, done = after(STARTED, STILL, Aborted(), PhotoTaken(stroke=1), MATCH, LatchFree(stroke=1), STILL)
+    session, done = after(STARTED, STILL, Aborted(), PhotoTaken(), MATCH, LatchFree(), STILL)
     assert (session, done) == (Session(), [Do.CAPTURE, Do.RELOCK])
 
 
 def test_unplugged_in_mid_stroke_goes_on_with_what_the_device_says_is_left() -> None:
-    session, _ = after(STARTED, STILL, MATCH, LatchFree(stroke=1), DeviceLost(text="unplugged"))
+    session, _ = after(STARTED, STILL, MATCH, LatchFree(), DeviceLost(text="unplugged"))
     assert session.step is Step.OFFLINE
     again, _ = after(DeviceBack(strokes_left=1), session=session)
     assert (again.step, again.strokes_left, again.request_id) == (Step.PLACE, 1, "r1")
@@ -100,7 +100,7 @@ def test_a_device_that_lost_its_grant_ends_the_job_with_a_reason() -> None:
 
 
 def test_no_answer_from_headquarters_is_a_problem_not_an_unlock() -> None:
-    session, _ = after(STARTED, STILL, PhotoTaken(stroke=1), WentWrong(code="headquarters_unreachable", text="..."))
+    session, _ = after(STARTED, STILL, PhotoTaken(), WentWrong(code="headquarters_unreachable", text="..."))
     assert (session.step, session.strokes_left) == (Step.PROBLEM, 2)
 
 
@@ -110,10 +110,10 @@ facts = st.sampled_from(
         STILL,
         MOVING,
         EMPTY,
-        PhotoTaken(stroke=1),
+        PhotoTaken(),
         MATCH,
         WRONG,
-        LatchFree(stroke=1),
+        LatchFree(),
         StrokeDone(strokes_left=1),
         StrokeDone(strokes_left=0),
         StrokeCancelled(strokes_left=1, cause="page_moved"),
