@@ -18,6 +18,8 @@ from typing import Any
 NO = 1
 FAILED = 2
 PATIENCE_S = 30.0
+POLL_S = 0.05
+"""How often the keeper's server looks whether it should stop."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     for fault in options.fault:
         runner.inject(fault)
     server = KeeperServer(Keeper(runner))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True).start()
     off = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: off.set())

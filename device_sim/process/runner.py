@@ -107,7 +107,7 @@ class Runner:
     def start(self) -> None:
         """The port appears and the threads run."""
         self._link.plug_in()
-        for work in (lambda: self.tray.work(self._delivered), self._bulk.serve_forever, self._tick):
+        for work in (lambda: self.tray.work(self._delivered), lambda: self._bulk.serve_forever(TICK_S), self._tick):
             threading.Thread(target=work, daemon=True).start()
 
     def announce(self, keeper_url: str) -> str:

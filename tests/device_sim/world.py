@@ -181,13 +181,14 @@ class Trip:
 class World:
     """Everything that outlives a power cut, and the device that does not."""
 
-    def __init__(self, *, capacity: int = 1 << 20, paired: bool = True) -> None:
+    def __init__(self, *, capacity: int = 1 << 20, paired: bool = True, boot: bool = True) -> None:
         self.clock, self.rng, self.disk, self.shaft = Clock(), CountingRng(), MemoryDisk(), Shaft()
         self.tray, self.trip = Tray(), Trip()
         self.capacity = capacity
         self.heard: list[Message] = []
         self._msg_id = 0
-        self.boot()
+        if boot:
+            self.boot()
         if paired:
             self.pair()
             self.device.head_seen(0, HEAD)
