@@ -156,3 +156,7 @@ class ScanRead(Out):
     photo_digest: HexBytes
     created_at: datetime
     used_at: datetime | None
+
+
+class ScanMade(Out):
+    scan_id: UUID

@@ -8,9 +8,10 @@ from sqlmodel import Session
 from firmware_protocol.purposes import Purpose
 from server.core.runtime import Runtime
 from server.ledger import service as ledger
+from server.ledger.entry_codec import ref_strings
 from server.ledger.entry_types import EntryType
 
-__all__ = ["EntryType", "record"]
+__all__ = ["EntryType", "record", "ref_strings"]
 
 
 def record(
@@ -20,7 +21,7 @@ def record(
     *,
     tenant_id: UUID,
     branch_path: str,
-    refs: Mapping[str, str | bytes],
+    refs: Mapping[str, object],
     public: Mapping[str, object] | None = None,
     private: Mapping[str, object] | None = None,
 ) -> bytes:

@@ -1,4 +1,4 @@
-"""What a worker answers. Light to import: the server's processes read these without loading the vision libraries."""
+"""What a worker answers. Light to import: it does not load the vision libraries into the server's own processes."""
 
 from dataclasses import dataclass
 from typing import Any

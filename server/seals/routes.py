@@ -4,6 +4,8 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from server.core.db import Db, DbRead
 from server.core.errors import errors
@@ -29,7 +31,10 @@ def register_seal(
     run: Run,
     scope: Administrator,
 ) -> SealRead:
-    body = SealIn.model_validate_json(seal)
+    try:
+        body = SealIn.model_validate_json(seal)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False)) from error
     return service.register_seal(
         db,
         run,

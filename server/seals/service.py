@@ -153,6 +153,11 @@ def seal_of_head(db: Session, tenant_id: UUID, head_id: bytes) -> SealRead:
     return read(_seal(db, Scope.system(tenant_id), head.seal_id))
 
 
+def head_known(db: Session, tenant_id: UUID, head_id: bytes) -> bool:
+    head = store.head(db, head_id)
+    return head is not None and head.tenant_id == tenant_id
+
+
 def heads(db: Session, scope: Scope, seal_id: UUID) -> list[HeadRead]:
     return [HeadRead.model_validate(head) for head in store.heads(db, scope, seal_id)]
 

@@ -1,0 +1,157 @@
+"""How many imprints a request has left, counted so that no crash, delay or lost message allows one too many.
+
+A token that a device may hold counts in full. It stops counting in full when the device's own signed CLOSED says how
+many uses it consumed, or when the device signed, without a gap, something later than the token's end and never a GRANT.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlmodel import Session
+
+from firmware_protocol import events
+from firmware_protocol.events import Event, Outcome
+from server.approvals import service as approvals
+from server.approvals.schemas import RequestRead
+from server.core.runtime import Runtime
+from server.core.scope import Scope
+from server.devices import service as devices
+from server.tokens import store
+from server.tokens.models import StampToken, StrokeUse
+from server.tokens.schemas import StrokeState
+
+_MARKED: Final = {StrokeState.DONE.value, StrokeState.UNKNOWN.value}
+"""States in which the place on the paper carries, or may carry, an imprint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """`plan`: stroke indices still to do, at most `strokes` of which may be done now."""
+
+    plan: tuple[int, ...]
+    strokes: int
+    done: int
+    open_token: StampToken | None  # may still be used at a device
+    silent_token: StampToken | None  # over, but the device has not said what it did
+
+
+def left(db: Session, run: Runtime, request: RequestRead) -> Left:
+    """What may still be stamped for this request."""
+    tokens = store.tokens_of_request(db, request.tenant_id, request.id)
+    marked, done = _places(db, tokens)
+    todo = tuple(index for index in range(request.strokes) if index not in marked)
+    consumed, open_token, silent = 0, None, None
+    for token in tokens:
+        if token.closed_at is not None:
+            consumed += token.closed_used or 0
+        elif token.lease_until > run.now():
+            consumed, open_token = consumed + token.strokes, token
+        elif not _never_granted(db, token):
+            consumed, silent = consumed + token.strokes, token
+    allowed = request.strokes + request.spares
+    return Left(
+        plan=todo,
+        strokes=max(0, min(len(todo), allowed - consumed)),
+        done=done,
+        open_token=open_token,
+        silent_token=silent,
+    )
+
+
+def note_event(db: Session, run: Runtime, event: Event) -> None:
+    """Take in an admitted event of a device. Any order, any number of times: the outcome is the same."""
+    body = event.body
+    token_id = getattr(body, "token_id", None)
+    token = store.token(db, token_id, lock=True) if isinstance(token_id, bytes) else None
+    if token is None or token.device_id != event.header.device_id:
+        return
+    match body:
+        case events.Grant():
+            token.granted_at = token.granted_at or run.now()
+        case events.Intent(stroke=stroke):
+            _set(db, run, token, stroke, StrokeState.INTENT)
+        case events.Done(stroke=stroke):
+            _set(db, run, token, stroke, StrokeState.DONE)
+        case events.Cancelled(stroke=stroke, returned=returned):
+            _set(db, run, token, stroke, StrokeState.RETURNED if returned else StrokeState.CANCELLED)
+        case events.Settled(stroke=stroke, outcome=outcome):
+            _set(db, run, token, stroke, _SETTLED[outcome])
+        case events.Closed(strokes_used=used):
+            token.closed_at, token.closed_used = token.closed_at or run.now(), used
+        case _:
+            return
+    db.add(token)
+    db.flush()
+    _finish_if_complete(db, run, token)
+
+
+def forget_events(db: Session) -> None:
+    """Before a rebuild of the projections."""
+    store.forget_uses(db)
+
+
+_SETTLED: Final[dict[Outcome, StrokeState]] = {
+    Outcome.RECOVERED: StrokeState.DONE,
+    Outcome.ABORTED: StrokeState.ABORTED,
+    Outcome.UNKNOWN: StrokeState.UNKNOWN,
+}
+
+
+def _set(db: Session, run: Runtime, token: StampToken, stroke: int, state: StrokeState) -> None:
+    row = store.use(db, token.token_id, stroke)
+    if row is None:
+        row = StrokeUse(
+            id=run.new_id(),
+            created_at=run.now(),
+            tenant_id=token.tenant_id,
+            token_id=token.token_id,
+            stroke=stroke,
+            state=state.value,
+        )
+    elif state is not StrokeState.INTENT or row.state == StrokeState.RETURNED.value:
+        row.state = state.value  # an INTENT that arrives late never hides what followed it
+    db.add(row)
+
+
+def _places(db: Session, tokens: Sequence[StampToken]) -> tuple[set[int], int]:
+    """Indices whose place carries or may carry an imprint, and how many are surely done."""
+    plans = {token.token_id: token.plan for token in tokens}
+    marked: set[int] = set()
+    done = 0
+    for use in store.uses(db, list(plans)):
+        if use.state in _MARKED and 1 <= use.stroke <= len(plans[use.token_id]):
+            marked.add(plans[use.token_id][use.stroke - 1])
+            done += use.state == StrokeState.DONE.value
+    return marked, done
+
+
+def _never_granted(db: Session, token: StampToken) -> bool:
+    """The device signed something later than the token's end, and no GRANT of it before."""
+    device = devices.device(db, Scope.system(token.tenant_id), token.device_id)
+    return token.granted_at is None and device.proved_ms > _milliseconds(token.lease_until)
+
+
+def _finish_if_complete(db: Session, run: Runtime, token: StampToken) -> None:
+    scope = Scope.system(token.tenant_id)
+    request = approvals.request(db, run, scope, token.request_id)
+    _marked, done = _places(db, store.tokens_of_request(db, token.tenant_id, token.request_id))
+    if done >= request.strokes:
+        approvals.finish(db, run, tenant_id=token.tenant_id, request_id=token.request_id)
+
+
+def states(db: Session, tenant_id: UUID, request_id: UUID) -> dict[int, StrokeState]:
+    """Plan index to the last known state of its stroke."""
+    tokens = store.tokens_of_request(db, tenant_id, request_id)
+    plans = {token.token_id: token.plan for token in tokens}
+    return {
+        plans[use.token_id][use.stroke - 1]: StrokeState(use.state)
+        for use in store.uses(db, list(plans))
+        if 1 <= use.stroke <= len(plans[use.token_id])
+    }
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
