@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography.hazmat.primitives import serialization
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
@@ -17,6 +17,9 @@ from server.core.keystore import CertificateKey
 from server.core.ports import wait_until_listening
 from server.core.runtime import Runtime
 
+GRACE_S: Final = 3.0
+"""How long running requests may go on after `stop`; live streams never end by themselves."""
+
 
 def serve(
     app: Any,  # noqa: ANN401 - an ASGI app
@@ -26,13 +29,17 @@ def serve(
     stop: threading.Event,
     ready: Callable[[], None],
 ) -> None:
-    """Serve `app` on `settings.bind`:`port` until `stop` is set; running requests get to end.
+    """Serve `app` on `settings.bind`:`port` until `stop` is set; running requests get 3 seconds to end.
+
+    `app.state.stopping` is `stop`: a live stream looks at it and ends by itself.
 
     Raises: NotListening, when the port belongs to another process.
     """
     with contextlib.ExitStack() as while_starting:
         server = _server(app, runtime, port, while_starting.enter_context(_opened_key(runtime)))
         failed: list[BaseException] = []
+        stopped = asyncio.Event()
+        app.state.stopping = stop
 
         def watch(loop: asyncio.AbstractEventLoop) -> None:
             try:
@@ -44,12 +51,18 @@ def serve(
             except Exception as error:  # noqa: BLE001 - handed to the caller below
                 failed.append(error)
             finally:
-                loop.call_soon_threadsafe(server.stop)
+                loop.call_soon_threadsafe(stopped.set)
 
         async def run() -> None:
+            serving = asyncio.create_task(server.serve())
             loop = asyncio.get_running_loop()
             threading.Thread(target=watch, args=(loop,), daemon=True, name="https-watch").start()
-            await server.serve()
+            await asyncio.wait({serving, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
+            server.stop()  # type: ignore[no-untyped-call]
+            await asyncio.wait({serving}, timeout=GRACE_S)
+            if serving.done():
+                serving.result()  # raises what broke it, such as a port in use
+            serving.cancel()
 
         asyncio.run(run())
     if failed:

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, Self
 from uuid import UUID
 
@@ -54,6 +54,10 @@ class BlobStore(Protocol):
 
     def finish(self, db: Session, digest: bytes, *, scope: Scope) -> bytes:
         """Check size and digest, and store. Raises: DigestMismatch; the partial upload is then gone."""
+        ...
+
+    def sweep(self, db: Session, *, older_than: timedelta) -> int:
+        """Remove objects that no row names; returns how many."""
         ...
 
 

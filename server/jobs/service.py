@@ -27,6 +27,11 @@ MAX_ATTEMPTS: Final = 8
 FIRST_WAIT: Final = timedelta(seconds=5)
 LONGEST_WAIT: Final = timedelta(minutes=15)
 
+KEEP_DONE: Final = timedelta(days=7)
+KEEP_ORPHANS: Final = timedelta(days=1)
+"""Longer than any transaction or upload step, so that a file is never swept before its row is committed."""
+TIDY_EVERY_S: Final = 3600.0
+
 _handlers: dict[str, Handler] = {}
 _wake = threading.Event()
 
@@ -34,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 def handler(kind: str) -> Callable[[Handler], Handler]:
-    """Decorator in a slice's `tasks.py`: this function does jobs of `kind`.
+    """Decorator in a slice's `tasks.py` or `handlers.py`: this function does jobs of `kind`.
 
     Raises: ValueError, when two functions claim one kind.
     """
@@ -78,9 +83,21 @@ def run_one(runtime: Runtime, *, owner: str) -> bool:
     return True
 
 
+def tidy(runtime: Runtime) -> None:
+    """Forget jobs done a week ago and files that no row names since a day."""
+    with runtime.db.write() as db:
+        store.forget_done(db, before=runtime.now() - KEEP_DONE)
+    with runtime.db.read() as db:
+        runtime.blobs.sweep(db, older_than=KEEP_ORPHANS)
+
+
 def run_until(runtime: Runtime, stop: threading.Event, *, owner: str, poll_s: float = 0.5) -> None:
     """Do jobs until `stop` is set; looks every `poll_s` seconds for jobs promised by other processes."""
+    tidy_at = runtime.clock.monotonic()
     while not stop.is_set():
+        if runtime.clock.monotonic() >= tidy_at:
+            tidy(runtime)
+            tidy_at += TIDY_EVERY_S
         _wake.clear()
         if not run_one(runtime, owner=owner):
             _wake.wait(poll_s)

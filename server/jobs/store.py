@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_
+from sqlalchemy import ColumnElement, and_, delete, func, or_
 from sqlmodel import Session, col, select
 
 from server.jobs.models import Job, JobState
@@ -37,6 +37,12 @@ def held(db: Session, job_id: int, *, owner: str) -> Job | None:
     """The job, if `owner` still holds its lease."""
     query = select(Job).where(col(Job.id) == job_id, col(Job.lease) == owner, col(Job.state) == JobState.LEASED)
     return db.exec(query.with_for_update()).one_or_none()
+
+
+def forget_done(db: Session, *, before: datetime) -> int:
+    """Delete jobs that were done before `before`; failed ones stay until a person has looked. Returns how many."""
+    query = delete(Job).where(col(Job.state) == JobState.DONE, col(Job.finished_at) < before)
+    return int(db.connection().execute(query).rowcount)
 
 
 def counts(db: Session) -> dict[str, int]:

@@ -10,7 +10,7 @@ from alembic import command
 
 from server.core.db import Database
 from server.core.settings import Settings
-from server.migrations import FOLDER, config_for, migrate
+from server.migrations import FOLDER, config_for, load_models, migrate
 
 INITIAL: Final = FOLDER / "versions" / "0001_initial.py"
 
@@ -27,6 +27,7 @@ def regenerate() -> None:
     if others:
         sys.exit(f"there are later migrations ({others[0].name}): add one, do not rewrite the first")
     INITIAL.unlink(missing_ok=True)
+    load_models()
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{Path(folder) / 'empty.db'}")
         with database.engine.begin() as connection:

@@ -6,7 +6,7 @@ from alembic import context
 from sqlmodel.sql.sqltypes import AutoString
 
 from server.core.db import UtcDateTime
-from server.migrations import load_models, own_metadata
+from server.migrations import own_metadata
 
 
 def render_type(kind: str, item: object, _context: object) -> str | Literal[False]:
@@ -18,7 +18,6 @@ def render_type(kind: str, item: object, _context: object) -> str | Literal[Fals
     return False
 
 
-load_models()
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,

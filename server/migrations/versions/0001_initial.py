@@ -93,6 +93,29 @@ def upgrade() -> None:
     op.create_index(op.f("ix_down_message_digest"), "down_message", ["digest"], unique=False)
     op.create_index("ix_down_message_open", "down_message", ["acked_at", "sent_at"], unique=False)
     op.create_table(
+        "finding",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=False),
+        sa.Column("stroke", sa.Integer(), nullable=False),
+        sa.Column("page", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("photo_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("event_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("report", sa.JSON(), nullable=False),
+        sa.Column("differences", sa.JSON(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("kind", "token_id", "stroke", "photo_digest"),
+    )
+    op.create_index(op.f("ix_finding_request_id"), "finding", ["request_id"], unique=False)
+    op.create_table(
         "job",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Integer(), nullable=False),
@@ -329,6 +352,32 @@ def upgrade() -> None:
         sa.UniqueConstraint("photo_digest"),
     )
     op.create_table(
+        "stamp_permit",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=False),
+        sa.Column("stroke", sa.Integer(), nullable=False),
+        sa.Column("stroke_nonce", sa.LargeBinary(), nullable=False),
+        sa.Column("photo_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("finding_id", sa.Uuid(), nullable=False),
+        sa.Column("signed", sa.LargeBinary(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("token_id", "stroke", "stroke_nonce"),
+    )
+    op.create_table(
+        "stroke_use",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=False),
+        sa.Column("stroke", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("token_id", "stroke"),
+    )
+    op.create_table(
         "tenant",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -421,6 +470,35 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_seal_branch_path"), "seal", ["branch_path"], unique=False)
+    op.create_table(
+        "eseal",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("seal_id", sa.Uuid(), nullable=False),
+        sa.Column("document_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("level", sa.String(), nullable=False),
+        sa.Column("certificate_serial", sa.String(), nullable=False),
+        sa.Column("trace_code", sa.LargeBinary(), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("short_code", sa.String(), nullable=False),
+        sa.Column("sealed_at", db.UtcDateTime(), nullable=False),
+        sa.Column("ordered_by", sa.Uuid(), nullable=True),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("withdrawn_at", db.UtcDateTime(), nullable=True),
+        sa.Column("withdrawn_because", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["seal_id"], ["seal.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("short_code"),
+        sa.UniqueConstraint("tenant_id", "request_id", "document_digest"),
+    )
+    op.create_index(op.f("ix_eseal_branch_path"), "eseal", ["branch_path"], unique=False)
+    op.create_index(op.f("ix_eseal_code_hash"), "eseal", ["code_hash"], unique=False)
+    op.create_index(op.f("ix_eseal_sealed_digest"), "eseal", ["sealed_digest"], unique=False)
     op.create_table(
         "head",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -546,9 +624,43 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("request_id", "revision", "approver_id"),
     )
+    op.create_table(
+        "stamp_token",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("request_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("seal_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("nonce", sa.LargeBinary(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("document_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("head_id", sa.LargeBinary(), nullable=False),
+        sa.Column("strokes", sa.Integer(), nullable=False),
+        sa.Column("plan", sa.JSON(), nullable=False),
+        sa.Column("page_check", sa.String(), nullable=False),
+        sa.Column("window_s", sa.Integer(), nullable=False),
+        sa.Column("lease_until", db.UtcDateTime(), nullable=False),
+        sa.Column("signed", sa.LargeBinary(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("granted_at", db.UtcDateTime(), nullable=True),
+        sa.Column("closed_at", db.UtcDateTime(), nullable=True),
+        sa.Column("closed_used", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id", "nonce"),
+        sa.UniqueConstraint("token_id"),
+    )
+    op.create_index("ix_stamp_token_request", "stamp_token", ["request_id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_stamp_token_request", table_name="stamp_token")
+    op.drop_table("stamp_token")
     op.drop_table("decision")
     op.drop_index("ix_stamp_request_state", table_name="stamp_request")
     op.drop_table("stamp_request")
@@ -560,6 +672,10 @@ def downgrade() -> None:
     op.drop_table("login_link")
     op.drop_index(op.f("ix_head_seal_id"), table_name="head")
     op.drop_table("head")
+    op.drop_index(op.f("ix_eseal_sealed_digest"), table_name="eseal")
+    op.drop_index(op.f("ix_eseal_code_hash"), table_name="eseal")
+    op.drop_index(op.f("ix_eseal_branch_path"), table_name="eseal")
+    op.drop_table("eseal")
     op.drop_index(op.f("ix_seal_branch_path"), table_name="seal")
     op.drop_table("seal")
     op.drop_table("person")
@@ -567,6 +683,8 @@ def downgrade() -> None:
     op.drop_table("device")
     op.drop_table("branch")
     op.drop_table("tenant")
+    op.drop_table("stroke_use")
+    op.drop_table("stamp_permit")
     op.drop_table("scan")
     op.drop_table("pairing")
     op.drop_table("page_picture")
@@ -594,6 +712,8 @@ def downgrade() -> None:
     op.drop_table("keeper_session")
     op.drop_index("ix_job_due", table_name="job")
     op.drop_table("job")
+    op.drop_index(op.f("ix_finding_request_id"), table_name="finding")
+    op.drop_table("finding")
     op.drop_index("ix_down_message_open", table_name="down_message")
     op.drop_index(op.f("ix_down_message_digest"), table_name="down_message")
     op.drop_table("down_message")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import anyio.streams.tls
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
 from server.core import http, https, ports
 from server.core.ports import NotListening
@@ -85,10 +86,10 @@ _CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.ar
 
 
 def test_roles_do_not_outlive_a_supervisor_that_is_killed(serve: Callable[..., Any]) -> None:
-    process = serve("worker")
-    worker = json.loads(process.stdout.readline())["pids"]["worker"]
+    process = serve("broker")
+    broker = json.loads(process.stdout.readline())["pids"]["broker"]
     process.kill()
-    wait_for(lambda: not alive(worker))
+    wait_for(lambda: not alive(broker))
 
 
 def test_serve_without_init_says_so(tmp_path: Path) -> None:
@@ -131,6 +132,37 @@ def test_https_with_http2_and_a_certificate_of_the_local_ca(demo_home: Settings)
         stop.set()
         server.join(20)
         runtime.close()
+    assert not server.is_alive()
+
+
+def test_an_open_stream_does_not_hold_the_stop(demo_home: Settings) -> None:
+    runtime = Runtime.open(demo_home)
+    app = FastAPI()
+    http.prepare(app, runtime)
+
+    @app.get("/live")
+    async def live() -> StreamingResponse:
+        async def beats() -> AsyncIterator[str]:
+            while not app.state.stopping.is_set():
+                yield "data: beat\n\n"
+                await anyio.sleep(0.05)
+
+        return StreamingResponse(beats(), media_type="text/event-stream")
+
+    port, stop, ready = ports.free_port(), threading.Event(), threading.Event()
+    server = threading.Thread(
+        target=https.serve, args=(app, runtime), kwargs={"port": port, "stop": stop, "ready": ready.set}
+    )
+    server.start()
+    assert ready.wait(20)
+    trusted = ssl.create_default_context(cafile=str(demo_home.home / "tls" / "ca.pem"))
+    with httpx.Client(verify=trusted) as client, client.stream("GET", f"https://localhost:{port}/live") as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "data: beat"
+        stop.set()
+        assert set(lines) <= {"", "data: beat"}
+    server.join(20)
+    runtime.close()
     assert not server.is_alive()
 
 

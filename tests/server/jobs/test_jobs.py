@@ -1,5 +1,7 @@
 """A promise is kept at least once, later when it fails, never when the caller rolled back."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,6 +21,7 @@ from server.jobs import role, service, store
 from server.jobs.models import Job, JobState
 
 DONE: list[Any] = []
+REPOSITORY = Path(__file__).parents[3]
 
 
 @service.handler("test-note")
@@ -41,7 +44,9 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     DONE.clear()
     clock = FixedClock()
     log = structlog.get_logger()
-    yield SimpleNamespace(db=database, clock=clock, rng=SeededRng(1), now=clock.now, log=log)
+    swept: list[timedelta] = []
+    blobs = SimpleNamespace(sweep=lambda db, older_than: swept.append(older_than), swept=swept)
+    yield SimpleNamespace(db=database, clock=clock, rng=SeededRng(1), now=clock.now, log=log, blobs=blobs)
     Job.__table__.drop(database.engine)
     database.close()
 
@@ -160,6 +165,25 @@ def test_the_role_runs_until_it_is_stopped(runtime: Any) -> None:
     assert ready.is_set()
     assert DONE == [1]
     service._handlers.pop("test-stop")
+
+
+def test_tidying_forgets_old_done_jobs_but_no_failed_or_waiting_one(runtime: Any) -> None:
+    promise(runtime, "test-note", n=1)
+    promise(runtime, "test-fails")
+    while service.run_one(runtime, owner="a"):
+        pass
+    service.tidy(runtime)
+    assert len(states(runtime)) == 2
+    runtime.clock.advance(service.KEEP_DONE + timedelta(minutes=1))
+    service.tidy(runtime)
+    assert [state for state, _attempts, _error in states(runtime)] == [JobState.WAITING]
+    assert runtime.blobs.swept == [service.KEEP_ORPHANS] * 2
+
+
+def test_the_worker_does_not_load_what_belongs_in_the_sandbox() -> None:
+    code = "import sys; from server.jobs import role; role.load_handlers(); print('cv2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_counts_name_every_state(runtime: Any) -> None:
