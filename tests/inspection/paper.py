@@ -120,13 +120,13 @@ def _words(page: Any, scale: float) -> tuple[WordBox, ...]:
     words, run, box = [], "", [1e9, 1e9, -1e9, -1e9]
     for i in range(text.count_chars() + 1):
         char = text.get_text_range(i, 1) if i < text.count_chars() else " "
+        if run and (not char.strip() or (run[-1] >= "\u2e80") != (char >= "\u2e80")):
+            words.append(WordBox(text=run, x0=box[0] * scale, y0=box[1] * scale, x1=box[2] * scale, y1=box[3] * scale))
+            run, box = "", [1e9, 1e9, -1e9, -1e9]
         if char.strip():
             left, bottom, right, top = text.get_charbox(i)
             run += char
             box = [min(box[0], left), min(box[1], height - top), max(box[2], right), max(box[3], height - bottom)]
-        elif run:
-            words.append(WordBox(text=run, x0=box[0] * scale, y0=box[1] * scale, x1=box[2] * scale, y1=box[3] * scale))
-            run, box = "", [1e9, 1e9, -1e9, -1e9]
     text.close()
     return tuple(words)
 

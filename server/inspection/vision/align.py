@@ -14,7 +14,9 @@ Matrix = NDArray[np.float64]
 
 ORB_LONG_SIDE_PX: Final = 1333
 """A photo of an A4 page with some tray around it is then near 100 dpi, where ORB told 100 pages of 100 apart."""
-ORB_FEATURES: Final = 1500
+ORB_FEATURES: Final = 2000
+_SURE: Final = 60
+"""So many agreeing key points end the search."""
 _FIELD_DPI: Final = 75.0
 _BLOCK_PX: Final = 56
 _SEARCH_PX: Final = 6
@@ -51,11 +53,18 @@ def plane(source: Features, target: Features, *, tolerance_px: float) -> tuple[M
         return None, 0
     src = source.points[[m.queryIdx for m in good]]
     dst = target.points[[m.trainIdx for m in good]]
-    cv2.setRNGSeed(1)
-    matrix, mask = cv2.findHomography(src, dst, cv2.USAC_MAGSAC, tolerance_px, maxIters=4000, confidence=0.999)
-    if matrix is None or mask is None or not np.isfinite(matrix).all():
-        return None, 0
-    return np.asarray(matrix, np.float64), int(np.count_nonzero(mask))
+    best: Matrix | None = None
+    most = 0
+    for seed, rounds in ((1, 4_000), (2, 20_000), (3, 20_000)):
+        cv2.setRNGSeed(seed)
+        found, mask = cv2.findHomography(src, dst, cv2.USAC_MAGSAC, tolerance_px, maxIters=rounds, confidence=0.9999)
+        agreeing = 0 if found is None or mask is None else int(np.count_nonzero(mask))
+        if agreeing > most and np.isfinite(found).all():
+            best, most = np.asarray(found, np.float64), agreeing
+        # Clauses that repeat each other can lead one draw astray; 30 wrong pages stayed under 40 in all three.
+        if most >= _SURE:
+            break
+    return best, most
 
 
 def project(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,7 +18,11 @@ GRID_DPI: Final[dict[Mode, int]] = {"preview": 150, "full": 200}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordBox:
-    """A word of the text layer; the box is in pixels of the rendered page, y down."""
+    """A word of the text layer; the box is in pixels of the rendered page, y down.
+
+    Cut words where Han meets other script (U+2E80 and above against the rest): the digits of a mixed word are not
+    watched one by one.
+    """
 
     text: str
     x0: float

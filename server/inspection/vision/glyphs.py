@@ -82,8 +82,18 @@ def cut(ink: Density, words: list[str], boxes: Boxes, *, dpi: float) -> tuple[Gl
             high = right if i + 1 == len(runs) else left + (b + runs[i + 1][0]) / 2
             rows.append((left + a, top + lines[0], left + b, top + lines[-1] + 1, low - 0.5, high - 0.5, len(kept)))
             letters.append(names[i])
+        _distrust(rows, letters, len(kept))
         kept.append((left, top, right, bottom))
     return _glyphs(rows, letters), np.array(kept, np.float64).reshape(-1, 4)
+
+
+def _distrust(rows: list[tuple[float, ...]], letters: list[str], word: int) -> None:
+    """Take the letters from a word whose digits are not of one height: it was cut wrongly, or runs over two lines."""
+    own = [i for i in range(max(0, len(rows) - 200), len(rows)) if rows[i][6] == word]
+    tall = [rows[i][3] - rows[i][1] for i in own if letters[i].isdigit()]
+    if tall and max(tall) > 1.3 * min(tall):
+        for i in own:
+            letters[i] = ""
 
 
 def _glyphs(rows: list[tuple[float, ...]], letters: list[str]) -> Glyphs:
@@ -116,7 +126,10 @@ def _columns(
     edges = np.flatnonzero(np.diff(np.r_[0, dark.any(axis=0).astype(np.int8), 0]))
     runs = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
     wanted = len(text)
-    if text and all(c >= _CJK_FROM for c in text):
+    wide = [c >= _CJK_FROM for c in text]
+    if any(wide) and not all(wide):
+        return runs, [""] * len(runs)  # which run is which letter would be a guess
+    if any(wide):
         cuts = np.linspace(runs[0][0], runs[-1][1], wanted + 1).round().astype(int)
         return [(int(a), int(b)) for a, b in pairwise(cuts)], list(text)
     while len(runs) > wanted and len(runs) > 1:
