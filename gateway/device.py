@@ -424,7 +424,7 @@ class DeviceAgent:
                 )
             )
         if permit:
-            unlocked = await self.ask(messages.PermitRequest(permit=permit), messages.Unlocked, slow=True)
+            await self.ask(messages.PermitRequest(permit=permit), messages.Unlocked, slow=True)
             self._step(rules.LatchFree())
 
     async def _event(self, seq: int) -> bytes:
