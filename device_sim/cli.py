@@ -1,14 +1,16 @@
 """`cinnabar-device`: run the simulated device, be the keeper beside it, read its journal.
 
-Exit 0: done. 1: a negative answer (the lever did not press). 2: it could not be done; why is on stderr.
+Exit 0: done. 1: a negative answer (the lever did not press). 2: it could not be done; why is on stderr. 3: a crash.
 """
 
 import argparse
 import base64
 import json
+import os
 import signal
 import sys
 import threading
+import traceback
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from typing import Any
 
 NO = 1
 FAILED = 2
+CRASHED = 3
 PATIENCE_S = 30.0
 POLL_S = 0.05
 """How often the keeper's server looks whether it should stop."""
@@ -27,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = options.do(options)
     except (OSError, ValueError) as error:
-        print(f"cinnabar-device: {error}", file=sys.stderr)
+        print(f"cinnabar-device: {error}", file=sys.stderr)  # noqa: T201 - the command says why
         return FAILED
     return code
 
@@ -73,16 +76,23 @@ def _run(options: argparse.Namespace) -> int:
         runner.inject(fault)
     server = KeeperServer(Keeper(runner))
     threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True).start()
+    threading.excepthook = _crash
     off = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: off.set())
     runner.start()
-    print(runner.announce(server.url), flush=True)
+    print(runner.announce(server.url), flush=True)  # noqa: T201 - the ready line
     off.wait()
     server.shutdown()
     server.server_close()
     runner.stop()
     return 0
+
+
+def _crash(failure: threading.ExceptHookArgs) -> None:
+    """A thread died of a mistake in this program: a device that lives on half would lie, so it goes down whole."""
+    traceback.print_exception(failure.exc_value)
+    os._exit(CRASHED)
 
 
 def _lay(options: argparse.Namespace) -> int:
@@ -122,7 +132,7 @@ def _journal(options: argparse.Namespace) -> int:
     from device_sim.reading import describe
 
     for line in describe(options.home / "journal" / "journal"):
-        print(line)
+        print(line)  # noqa: T201 - the answer
     return 0
 
 
@@ -143,7 +153,7 @@ def _ask(options: argparse.Namespace, path: str, body: dict[str, Any] | None) ->
 
 
 def _show(answer: dict[str, Any]) -> dict[str, Any]:
-    print(json.dumps(answer))
+    print(json.dumps(answer))  # noqa: T201 - the answer
     return answer
 
 

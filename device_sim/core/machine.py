@@ -210,10 +210,10 @@ class Device:
 
     def confirm_pairing(self) -> bool:
         """The person at the device compared the digits. False: there is nothing to confirm."""
-        confirmed = False
+        was_paired = self.memory.paired
         with self._noticing():
-            confirmed = self._pairing.confirm()
-        return confirmed
+            self._pairing.confirm()
+        return self.memory.paired and not was_paired
 
     def tick(self) -> None:
         """Let deadlines pass; call at least every 50 ms."""

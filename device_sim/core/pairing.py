@@ -85,11 +85,11 @@ class Pairing:
             return window
         return messages.PairStatus(confirmed=self._log.memory.paired)
 
-    def confirm(self) -> bool:
-        """The person compared the digits. False: there is nothing to confirm. Raises: StorageFailed."""
+    def confirm(self) -> None:
+        """The person compared the digits; without terms there is nothing to confirm. Raises: StorageFailed."""
         terms = self._window.terms if self._window else None
         if terms is None:
-            return False
+            return
         paired = events.Paired(
             installation_id=terms.installation_id,
             issuer_key=terms.issuer_key,
@@ -98,7 +98,6 @@ class Pairing:
         )
         self._log.write(Attached(body=paired, attachment=cbor.encode(to_map(terms))))
         self._window = None
-        return True
 
     def _open(self) -> _Window | No:
         if self._log.memory.paired:

@@ -79,7 +79,7 @@ class Stamping:
         """How long the latch stays free from now on."""
         return max(0, self._press_ends_ms - self._time.uptime_ms)
 
-    # --- grant ----------------------------------------------------------------------------------------------------------
+    # --- grant --------------------------------------------------------------------------------------------------------
 
     def check_order(self, step: Step) -> None:
         """Raises: OutOfOrder, when `step` could not be taken now."""
@@ -113,7 +113,7 @@ class Stamping:
             self._log.write(*self._closed(used=self._log.memory.strokes_used))
             self._go(Step.GRANT_CLOSED)
 
-    # --- before the stroke ----------------------------------------------------------------------------------------------
+    # --- before the stroke --------------------------------------------------------------------------------------------
 
     def photograph_page(self) -> int | No:
         """Begin the photo of the page; answers the order's number. The rest comes with `page_photographed`."""
@@ -195,7 +195,7 @@ class Stamping:
             return No(reason=Reason.PAGE_MOVED, detail="the page moved while the photo was taken")
         return None
 
-    # --- the stroke -----------------------------------------------------------------------------------------------------
+    # --- the stroke ---------------------------------------------------------------------------------------------------
 
     def check_permit(self, data: bytes, *, device_id: str) -> Permit | No:
         camera = self._parts.camera
@@ -258,10 +258,10 @@ class Stamping:
         if self._state in (State.GRANTED, State.PAGE_SEEN) and now_ms >= self._grant_ends_ms:
             self.close(Cause.TIMED_OUT)
 
-    # --- after the press ------------------------------------------------------------------------------------------------
+    # --- after the press ----------------------------------------------------------------------------------------------
 
     def stroke_photographed(self, number: int, outcome: Shot | NoShot) -> None:
-        """DONE, with both digests and the trace code; without a photo the use stays consumed and its code is withdrawn."""
+        """DONE, with both digests and the trace code; without a photo the use stays consumed, its code withdrawn."""
         after = self._after
         if after is None or after.number != number:
             if isinstance(outcome, Shot):
@@ -314,9 +314,8 @@ class Stamping:
         counter = self._parts.counter.read()
         by_stroke = {events.Done: 1, events.Cancelled: 0}[type(ended[-1])]
         lost = isinstance(ended[-1], events.Cancelled) and not ended[-1].returned
-        extra = (
-            [] if lost else unexplained(counter - memory.counted - by_stroke, counter=counter, token_id=token.token_id)
-        )
+        moved = 0 if lost else counter - memory.counted - by_stroke
+        extra = unexplained(moved, counter=counter, token_id=token.token_id)
         if used >= token.seal.max_strokes and self._closing is None:
             self._closing = Cause.USED_UP
         closed = self._closed(used=used) if self._closing is not None else []
@@ -325,7 +324,7 @@ class Stamping:
         if closed:
             self._go(Step.GRANT_CLOSED)
 
-    # --- shared ---------------------------------------------------------------------------------------------------------
+    # --- shared -------------------------------------------------------------------------------------------------------
 
     def _release(self) -> None:
         """Free the latch for one stroke; its INTENT is durable."""

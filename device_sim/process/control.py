@@ -47,13 +47,15 @@ class ControlLink:
             self._cable = None
 
     def send(self, message: bytes) -> None:
-        if self._cable:
-            self._cable.send(message)
+        cable = self._cable
+        if cable:
+            cable.send(message)
 
     def forget_old_bytes(self) -> None:
         """A gateway says HELLO: what was sent before it listened is worth nothing."""
-        if self._cable:
-            self._cable.flush()
+        cable = self._cable
+        if cable:
+            cable.flush()
 
 
 class _Cable:

@@ -13,6 +13,12 @@ _SUFFIX: Final = ".jpg"
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """The new content or the old, also after a power cut. Raises: OSError."""
+    write_synced(path, data, mode=mode)
+    sync_folder(path.parent)
+
+
+def write_synced(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """As `write_durably`, up to the folder, which the caller syncs. Raises: OSError."""
     temporary = path.with_name(path.name + ".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
@@ -20,7 +26,6 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -99,7 +104,8 @@ class PhotoFolder:
             raise StorageFailed("no space left for photos")
         try:
             for digest, picture in pictures:
-                write_durably(self._path(digest), picture)
+                write_synced(self._path(digest), picture)
+            sync_folder(self._folder)
         except OSError as error:
             raise StorageFailed("a photo could not be kept") from error
 

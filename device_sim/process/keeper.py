@@ -1,4 +1,4 @@
-"""The simulated human beside the device: a small JSON API on loopback. A real device has no such thing, it has a person."""
+"""The simulated human beside the device: a small JSON API on loopback. A real device has a person instead."""
 
 import base64
 import binascii
@@ -10,6 +10,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
@@ -28,6 +29,7 @@ HAND_DPI: Final = 200
 A4_MM: Final = (210.0, 297.0)
 
 Answer = dict[str, Any]
+Action = Callable[[Answer], Answer]
 
 
 class Keeper:
@@ -96,13 +98,10 @@ class Keeper:
             image = scene.sheet_image() if scene.sheet_present else self._in_hand
         if image is None:
             return None
-        picture = Image.fromarray(image)
         factor = HAND_DPI / SHEET_DPI
-        small = picture.resize(
-            (round(picture.width * factor), round(picture.height * factor)), Image.Resampling.LANCZOS
-        )
+        small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         out = io.BytesIO()
-        small.save(out, "PNG", dpi=(HAND_DPI, HAND_DPI), compress_level=1)
+        Image.fromarray(np.asarray(small, np.uint8)).save(out, "PNG", dpi=(HAND_DPI, HAND_DPI), compress_level=1)
         return out.getvalue()
 
     def view_jpg(self) -> bytes:
@@ -131,7 +130,7 @@ class KeeperServer(ThreadingHTTPServer):
 
     def __init__(self, keeper: Keeper) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
-        self.actions: dict[str, Callable[[Answer], Answer]] = {
+        self.actions: dict[str, Action] = {
             "/lay": keeper.lay,
             "/take-away": keeper.take_away,
             "/move": keeper.move,

@@ -131,7 +131,7 @@ class Runner:
         with contextlib.suppress(OSError):
             (self._home / "running.json").unlink()
 
-    # --- the keeper's hand ------------------------------------------------------------------------------------------------
+    # --- the keeper's hand --------------------------------------------------------------------------------------------
 
     def change_tray(self, change: Callable[[Scene], None]) -> None:
         """Raises what the scene raises; the tray's sensor tells the core at once."""
@@ -202,7 +202,7 @@ class Runner:
             "control": self._link.path,
         }
 
-    # --- threads ----------------------------------------------------------------------------------------------------------
+    # --- threads ------------------------------------------------------------------------------------------------------
 
     def _received(self, message: bytes) -> None:
         with self.core() as device:

@@ -25,7 +25,7 @@ def offer(world: World, token: bytes) -> Reason:
     return world.refused(messages.TokenRequest(token=token))
 
 
-# --- tokens -----------------------------------------------------------------------------------------------------------------
+# --- tokens -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_token_that_came_too_late_is_refused(world: World) -> None:
@@ -162,7 +162,7 @@ def test_a_device_without_an_owner_obeys_nobody() -> None:
     assert alone.refused(messages.TokenRequest(token=alone.token(nonce=bytes(16)))) is Reason.NOT_PAIRED
 
 
-# --- permits ----------------------------------------------------------------------------------------------------------------
+# --- permits ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_a_permit_without_a_grant_is_refused(world: World, seen: messages.Captur
     assert world.refused(messages.PermitRequest(permit=permit)) is Reason.NO_GRANT
 
 
-# --- receipts, policy, time -------------------------------------------------------------------------------------------------
+# --- receipts, policy, time -------------------------------------------------------------------------------------------
 
 
 def test_a_forged_receipt_deletes_nothing(world: World) -> None:
@@ -333,7 +333,7 @@ def test_signed_time_counts_once_and_never_goes_back(world: World) -> None:
     assert world.refused(messages.TimeRequest(time=past)) is Reason.CLOCK_DOUBT
 
 
-# --- pairing ----------------------------------------------------------------------------------------------------------------
+# --- pairing ----------------------------------------------------------------------------------------------------------
 
 
 def test_pairing_needs_the_button(world: World) -> None:
@@ -370,7 +370,7 @@ def test_a_paired_device_refuses_pairing(world: World) -> None:
     assert world.ask(messages.PairStatusRequest()) == messages.PairStatus(confirmed=True)
 
 
-# --- the line ---------------------------------------------------------------------------------------------------------------
+# --- the line ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_retry_gets_the_same_reply_and_does_nothing_twice(world: World) -> None:

@@ -267,8 +267,8 @@ def test_pictures_that_no_event_names_are_gone_after_boot() -> None:
 # --- every byte of every write, two power cuts ------------------------------------------------------------------------
 
 GRANTED = 4
-STRIDE = int(os.environ.get("CINNABAR_TEAR_STRIDE", "4"))
-"""1 tears at every byte, in half a minute; by default every run takes every fourth, from where its seed says."""
+STRIDE = int(os.environ.get("CINNABAR_TEAR_STRIDE", "10"))
+"""1 tears at every byte, in half a minute; by default every run takes every tenth, from where its seed says."""
 
 
 class WatchedDisk(MemoryDisk):
@@ -350,7 +350,9 @@ def test_a_power_cut_at_every_byte_and_a_second_one_loses_no_press_and_adds_none
             assert durable.items() <= told.items()  # what may have been sent is still said, in the same bytes
             assert presses_told(told) == presses
             outcomes.update(settled_in(told))
-    print(f"{schedules} schedules of two power cuts, {dict(outcomes)}, 0 violations")
+    print(  # noqa: T201 - the count is the result
+        f"{schedules} schedules of two power cuts, {dict(outcomes)}, 0 violations"
+    )
     assert schedules > 3_000 / STRIDE
     assert min(outcomes[Outcome.RECOVERED], outcomes[Outcome.ABORTED], outcomes[Outcome.UNKNOWN]) > 100 / STRIDE
 

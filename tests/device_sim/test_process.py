@@ -5,9 +5,9 @@ import io
 import json
 import os
 import random
-import signal
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import serial
 from PIL import Image, ImageDraw
 
 from device_sim import cli
-from device_sim.process.faults import POINTS, POWER_CUT_EXIT
+from device_sim.process.bulk import BURST_S
+from device_sim.process.faults import POINTS, POWER_CUT_EXIT, SLOW_BYTES_PER_S
 from firmware_protocol import bulk, events, messages
 from firmware_protocol.cose import keyring
 from firmware_protocol.events import Cause
@@ -141,7 +142,8 @@ def test_the_press_leaves_red_ink_and_a_code_on_the_paper(rig: Rig) -> None:
     rig.keeper("/take-away", {})
     stamped = _reds_and_blacks(rig.keeper("/sheet.png"))
     assert clean == (0, 0)
-    assert min(stamped) > 1_000
+    assert rig.keeper("/view.jpg").startswith(b"\xff\xd8")
+    assert min(stamped) > 200
 
 
 def test_status_is_answered_while_the_camera_works(rig: Rig) -> None:
@@ -251,6 +253,20 @@ def test_the_bulk_link_hangs_up_on_nonsense_and_refuses_an_offset_beyond_the_end
         assert stream.read(1) == b""
 
 
+def test_a_slow_bulk_link_is_slow(rig: Rig) -> None:
+    rig.lay()
+    seen = rig.capture()
+    rig.keeper("/fault", {"name": "slow_bulk"})
+    host, port = rig.ready["bulk"].split(":")
+    started = time.monotonic()
+    with socket.create_connection((host, int(port)), 5) as link, link.makefile("rwb") as stream:
+        stream.write(bulk.encode_header(bulk.BulkRequest(digest=seen.photo_digest, offset=0, length=6_000)))
+        stream.flush()
+        reply = bulk.decode_reply(stream.read(bulk.header_length(stream.read(2))))
+        assert len(stream.read(reply.length)) == 6_000
+    assert time.monotonic() - started > 6_000 / SLOW_BYTES_PER_S - 2 * BURST_S
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -300,11 +316,7 @@ def test_after_a_power_cut_at_any_named_point_journal_and_counter_agree(
 ) -> None:
     """One home through several power cuts: each start settles what the cut before it left open."""
     rig = Rig(tmp_path / "device")
-    points = [
-        "after_intent",
-        "after_press",
-        *rng.sample([p for p in POINTS if p not in ("after_intent", "after_press")], 2),
-    ]
+    points = ["after_press", rng.choice([point for point in POINTS if point != "after_press"])]
     try:
         for number, point in enumerate(points):
             rig.start("--fault", f"power_cut:{point}")
@@ -318,9 +330,8 @@ def test_after_a_power_cut_at_any_named_point_journal_and_counter_agree(
         told = [events.peek(rig.event(seq)) for seq in range(1, state["last_seq"] + 1)]
         assert state["boot"] == len(points) + 1
         assert _presses(told) == state["counter"] == int((rig.home / "counter").read_text())
-        rig.stop(signal.SIGKILL)
-        rig.start()
-        assert rig.keeper("/state")["counter"] == state["counter"]
+        rig.keeper("/fault", {"name": "cover_open"})
+        assert rig.keeper("/state")["state"] == "TAMPERED"
     finally:
         rig.stop()
 
@@ -356,9 +367,9 @@ def _public_key(rig: Rig) -> bytes:
 
 
 def _reds_and_blacks(png: bytes) -> tuple[int, int]:
-    """Pixels of red ink and of black ink on a sheet."""
+    """Red and black pixels of a sheet, at a third of its resolution."""
     import numpy as np
 
-    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB").reduce(3)).astype(int)
     red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
     return int(((red > 140) & (green < 110) & (blue < 110)).sum()), int((picture.max(axis=2) < 90).sum())

@@ -68,7 +68,7 @@ class CountingRng:
 
 
 class MemoryDisk:
-    """After `bytes_left` more bytes the power goes: of an unsynced append any prefix may stay, here as much as was written."""
+    """After `bytes_left` more bytes the power goes; of the append it hits, so much stays."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -212,7 +212,7 @@ class World:
             capacity=self.capacity,
         )
 
-    # --- the line -----------------------------------------------------------------------------------------------------------
+    # --- the line -----------------------------------------------------------------------------------------------------
 
     def ask(self, message: Message, *, msg_id: int | None = None) -> Message:
         """One request and its reply; photos are taken at once."""
@@ -243,7 +243,7 @@ class World:
         assert isinstance(answer, messages.Refused), answer
         return answer.reason
 
-    # --- the keeper ---------------------------------------------------------------------------------------------------------
+    # --- the keeper ---------------------------------------------------------------------------------------------------
 
     def lay(self) -> None:
         self.tray.page_present = True
@@ -269,7 +269,7 @@ class World:
         self.device.tick()
         self.shutter()
 
-    # --- the server ---------------------------------------------------------------------------------------------------------
+    # --- the server ---------------------------------------------------------------------------------------------------
 
     def pair(self) -> None:
         assert self.device.press_pairing_button()
@@ -378,7 +378,7 @@ class World:
         assert isinstance(answer, messages.Hello)
         return answer
 
-    # --- what the ledger sees -----------------------------------------------------------------------------------------------
+    # --- what the ledger sees -----------------------------------------------------------------------------------------
 
     def event_bytes(self, seq: int) -> bytes:
         answer = self.ask(messages.ReadEventRequest(seq=seq))
