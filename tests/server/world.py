@@ -1,6 +1,7 @@
 """A small company for the tests of the business slices: real database, keys, blobs, ledger queue and sandbox."""
 
 import dataclasses
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -137,6 +138,7 @@ class Company:
 
 
 SPOT = PlaceIn(page=1, x_mm=140, y_mm=230)
+_VOCABULARY = ["tenant", "landlord", "rent", "month", "deposit", "notice", "premises", "repair", "insurance", "party", "written", "term", "court", "Madrid", "delivery", "goods", "invoice", "payment", "interest", "quality", "warranty", "transport", "supplier", "buyer", "order", "price", "tax", "annex", "signature", "copy", "date", "clause"]
 _BRANCHES = {"/spain/": "Spain", "/spain/madrid/": "Madrid", "/portugal/": "Portugal"}
 _PEOPLE = {
     "admin": ("/", [Role.ADMINISTRATOR]),
@@ -215,9 +217,13 @@ def contract_pdf(*, amount: str = "1.200,00 EUR", pages: int = 2) -> bytes:
     for number in range(1, pages + 1):
         pdf.add_page()
         pdf.set_font("helvetica", size=12)
-        for line in range(30):
-            pdf.cell(0, 8, f"Clause {number}.{line}: the tenant pays a rent of {amount} each month.", new_x="LMARGIN")
-            pdf.ln(8)
+        words = random.Random(number)
+        for line in range(26):
+            said = " ".join(words.choices(_VOCABULARY, k=9))
+            pdf.cell(
+                0, 9, f"{number}.{line} {said}, {amount if line == 12 else words.randrange(1000)}", new_x="LMARGIN"
+            )
+            pdf.ln(9)
     return bytes(pdf.output())
 
 

@@ -1,3 +1,4 @@
+from tests.server.office import gateway, office
 from tests.server.world import clock, company, installation, keys, run, with_passwords, workers
 
-__all__ = ["clock", "company", "installation", "keys", "run", "with_passwords", "workers"]
+__all__ = ["clock", "company", "gateway", "installation", "keys", "office", "run", "with_passwords", "workers"]
