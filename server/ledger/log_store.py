@@ -5,10 +5,11 @@ session is exclusive; on PostgreSQL the row lock makes batches exclusive, and re
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, delete, insert, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
@@ -124,17 +125,16 @@ def _stored(db: Session, wanted: Collection[tuple[str, int, int]]) -> Iterable[t
 
 def insert_rows(db: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
     if rows:
-        db.execute(insert(table), list(rows))
+        db.execute(insert(_plain(table)), list(rows))
 
 
 def upsert(db: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
     """Insert, or overwrite the given columns where the primary key exists."""
     if not rows:
         return
-    columns = table.__table__.columns  # type: ignore[attr-defined]
-    key = [column.name for column in columns if column.primary_key]
+    key = [column.name for column in _plain(table).primary_key]
     dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table)
+    statement = dialect.insert(_plain(table))
     changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
     db.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
 
@@ -303,43 +303,60 @@ def take_new_photos(db: Session) -> set[ChainKey]:
     return found
 
 
-def photos_to_name(db: Session, chain_key: ChainKey) -> list[bytes]:
-    """Stored photos whose receipt the device has not acknowledged, oldest first."""
-    device_id, generation = chain_key
-    query = (
-        select(LedgerPhoto.digest)
-        .where(
-            LedgerPhoto.device_id == device_id,
-            LedgerPhoto.generation == generation,
-            col(LedgerPhoto.state) != PhotoState.ACKED,
+@dataclass(frozen=True, slots=True)
+class ReceiptFacts:
+    """What a device's receipt says: the last event below its lowest open gap, and stored photos to be named."""
+
+    gateway_id: str
+    up_to_seq: int
+    leaf: bytes
+    photos: list[bytes]  # oldest first
+
+
+def receipt_facts(db: Session, wanted: Collection[ChainKey]) -> dict[ChainKey, ReceiptFacts]:
+    """By device; none for one that has no event below its first gap."""
+    facts: dict[ChainKey, ReceiptFacts] = {}
+    entry, head, receipt, photo = LedgerEntry, LedgerDeviceHead, LedgerReceipt, LedgerPhoto
+    last = select(entry.device_id, entry.generation, entry.seq, entry.leaf).join(
+        head, _same_chain(entry, head) & (col(entry.seq) == head.prefix_seq)
+    )
+    for some in _chunks(wanted):
+        gateways = {
+            (row.device_id, row.generation): row.gateway_id
+            for row in db.exec(select(receipt).where(tuple_(col(receipt.device_id), col(receipt.generation)).in_(some)))
+        }
+        for device_id, generation, seq, leaf in db.exec(
+            last.where(tuple_(col(head.device_id), col(head.generation)).in_(some))
+        ):
+            if device_id is not None and generation is not None and seq is not None:
+                chain_key = (device_id, generation)
+                facts[chain_key] = ReceiptFacts(gateways[chain_key], seq, leaf, [])
+        unnamed = select(photo.device_id, photo.generation, photo.digest).where(
+            tuple_(col(photo.device_id), col(photo.generation)).in_(some), col(photo.state) != PhotoState.ACKED
         )
-        .order_by(col(LedgerPhoto.created_at), col(LedgerPhoto.digest))
-    )
-    return list(db.exec(query))
+        for device_id, generation, digest in db.exec(unnamed.order_by(col(photo.created_at), col(photo.digest))):
+            if (device_id, generation) in facts:
+                facts[device_id, generation].photos.append(digest)
+    return facts
 
 
-def receipted_prefix(db: Session, chain_key: ChainKey) -> tuple[int, bytes] | None:
-    """(number, stored leaf) of the last event below the lowest open gap; None before the first."""
-    device_id, generation = chain_key
-    query = select(LedgerEntry.seq, LedgerEntry.leaf).join(
-        LedgerDeviceHead,
-        (col(LedgerEntry.device_id) == LedgerDeviceHead.device_id)
-        & (col(LedgerEntry.generation) == LedgerDeviceHead.generation)
-        & (col(LedgerEntry.seq) == LedgerDeviceHead.prefix_seq),
-    )
-    row = db.exec(query.where(LedgerEntry.device_id == device_id, LedgerEntry.generation == generation)).first()
-    return None if row is None or row[0] is None else (row[0], row[1])
+def _same_chain(one: Any, other: Any) -> ColumnElement[bool]:  # noqa: ANN401 - any two tables with the key columns
+    return and_(one.device_id == other.device_id, one.generation == other.generation)
 
 
 def unacknowledged(db: Session) -> set[ChainKey]:
     """Devices that have not acknowledged a receipt for all that could be in one."""
-    same = (col(LedgerReceipt.device_id) == LedgerDeviceHead.device_id) & (
-        col(LedgerReceipt.generation) == LedgerDeviceHead.generation
-    )
-    behind = select(LedgerDeviceHead.device_id, LedgerDeviceHead.generation).join(LedgerReceipt, same)
-    rows = set(db.exec(behind.where(LedgerDeviceHead.prefix_seq > LedgerReceipt.acked_seq)))
+    head, receipt = LedgerDeviceHead, LedgerReceipt
+    behind = select(head.device_id, head.generation).join(receipt, _same_chain(head, receipt))
+    rows = set(db.exec(behind.where(col(head.prefix_seq) > col(receipt.acked_seq))))
     photos = select(LedgerPhoto.device_id, LedgerPhoto.generation).where(col(LedgerPhoto.state) == PhotoState.NAMED)
     return {(device_id, generation) for device_id, generation in rows | set(db.exec(photos.distinct()))}
+
+
+def _plain(table: type[SQLModel]) -> Table:
+    """The table without its class: bulk writes are twice as fast past the ORM."""
+    found: Table = table.__table__  # type: ignore[attr-defined]
+    return found
 
 
 def _chunks(items: Collection[Any]) -> Iterable[list[Any]]:

@@ -10,15 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlmodel import Session
-
 from firmware_protocol import events, orders
 from firmware_protocol.orders import MAX_RECEIPT_PHOTOS, Receipt
 from server.core.clock import Clock
 from server.core.db import Database
 from server.core.signer import Signer
 from server.ledger import log_store
-from server.ledger.log_store import ChainKey
+from server.ledger.log_store import ChainKey, ReceiptFacts
 from server.ledger.sequencer import Acknowledged
 
 RESEND_S: Final = 10.0
@@ -63,16 +61,17 @@ class ReceiptDesk:
 
     def make(self, due: Iterable[ChainKey]) -> list[OutgoingReceipt]:
         """The receipts that these devices get now; none for a device with nothing below its first gap."""
+        wanted = sorted(set(due))
         outgoing: list[OutgoingReceipt] = []
         with self._database.read() as db:
-            for chain_key in due:
-                made = self._sign(db, chain_key)
-                outgoing += made
-                if made:
-                    soon = self._clock.monotonic() + self._resend_s
-                    self._waiting.setdefault(chain_key, _Waiting(soon, self._resend_s))
-                else:
-                    self._waiting.pop(chain_key, None)
+            facts = log_store.receipt_facts(db, wanted)
+        for chain_key in wanted:
+            if chain_key in facts:
+                outgoing += self._sign(chain_key, facts[chain_key])
+                soon = self._clock.monotonic() + self._resend_s
+                self._waiting.setdefault(chain_key, _Waiting(soon, self._resend_s))
+            else:
+                self._waiting.pop(chain_key, None)
         return outgoing
 
     def overdue(self) -> list[ChainKey]:
@@ -101,27 +100,21 @@ class ReceiptDesk:
                 self._waiting.pop(found.chain_key, None)
         return found
 
-    def _sign(self, db: Session, chain_key: ChainKey) -> list[OutgoingReceipt]:
-        gateway_id = log_store.gateway_of(db, chain_key)
-        prefix = log_store.receipted_prefix(db, chain_key)
-        if gateway_id is None or prefix is None:
-            return []
+    def _sign(self, chain_key: ChainKey, facts: ReceiptFacts) -> list[OutgoingReceipt]:
         device_id, generation = chain_key
-        up_to_seq, leaf = prefix
-        photos = log_store.photos_to_name(db, chain_key)
         outgoing = []
         self._newest[chain_key] = set()
-        for start in range(0, max(1, len(photos)), MAX_RECEIPT_PHOTOS):
+        for start in range(0, max(1, len(facts.photos)), MAX_RECEIPT_PHOTOS):
             receipt = Receipt(
                 device_id=device_id,
                 generation=generation,
-                up_to_seq=up_to_seq,
-                chain_hash=events.chain_hash(leaf),
-                photo_digests=tuple(photos[start : start + MAX_RECEIPT_PHOTOS]),
+                up_to_seq=facts.up_to_seq,
+                chain_hash=events.chain_hash(facts.leaf),
+                photo_digests=tuple(facts.photos[start : start + MAX_RECEIPT_PHOTOS]),
             )
             data = orders.sign(receipt, key=self._signer)
             self._remember(chain_key, data, receipt)
-            outgoing.append(OutgoingReceipt(gateway_id=gateway_id, device_id=device_id, data=data))
+            outgoing.append(OutgoingReceipt(gateway_id=facts.gateway_id, device_id=device_id, data=data))
         return outgoing
 
     def _remember(self, chain_key: ChainKey, data: bytes, receipt: Receipt) -> None:

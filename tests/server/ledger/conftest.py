@@ -1,6 +1,7 @@
 """A log on a real database, a device that signs, and what a test asks about both."""
 
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,10 +167,27 @@ def new_database(url: str) -> Database:
     return database
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables, made once; each test copies it."""
+    path = tmp_path_factory.mktemp("ledger") / "empty.sqlite3"
+    new_database(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture
+def sqlite(empty_file: Path, tmp_path: Path) -> Iterator[Database]:
+    found = Database(f"sqlite:///{shutil.copy(empty_file, tmp_path / 'log.sqlite3')}")
+    yield found
+    found.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    sqlite = request.param == "sqlite"
-    found = new_database(f"sqlite:///{tmp_path / 'log.sqlite3'}" if sqlite else request.getfixturevalue("postgres_url"))
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite")
+        return
+    found = new_database(request.getfixturevalue("postgres_url"))
     yield found
     found.close()
 

@@ -1,7 +1,8 @@
 """fsck names whatever row was changed, and nothing in a log that is whole."""
 
 import random
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -9,28 +10,33 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import SQLModel, select
 
+from server.core.db import Database
 from server.core.signer import Purpose
 from server.ledger import fsck, service
 from server.ledger.entry_types import EntryType
 from server.ledger.models import LedgerCheckpoint, LedgerDeviceHead, LedgerEntry, LedgerGap, LedgerTile
 from server.ledger.schemas import LeafKind
-from tests.server.ledger.conftest import TENANT, Device, Log, new_database
+from tests.server.ledger.conftest import TENANT, Device, Log
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Log:
-    return Log(new_database(f"sqlite:///{tmp_path / 'log.sqlite3'}"))
+def log(sqlite: Database) -> Log:
+    return Log(sqlite)
 
 
-@pytest.fixture
-def filled(log: Log, device: Device, rng: random.Random) -> Log:
-    """300 events of two devices with one gap, 20 business entries, in batches of any size."""
-    other = Device(rng, "D2")
+@pytest.fixture(scope="module")
+def filled_file(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 events of two devices with one gap, and business entries, in batches of any size; made once."""
+    path = shutil.copy(empty_file, tmp_path_factory.mktemp("filled") / "filled.sqlite3")
+    rng = random.Random(300)
+    log = Log(Database(f"sqlite:///{path}"))
+    device, other = Device(rng), Device(rng, "D2")
+    log.enrol(device)
     log.enrol(other)
-    leaves = device.many(200) + [leaf for leaf in other.many(101) if other.seq != 7]
+    leaves = device.many(200) + other.many(101)
     del leaves[250]
     while leaves:
-        size = rng.randrange(1, 60)
+        size = rng.randrange(20, 80)
         log.put(*leaves[:size])
         leaves = leaves[size:]
         with log.database.write() as db:
@@ -46,7 +52,16 @@ def filled(log: Log, device: Device, rng: random.Random) -> Log:
                 clock=log.clock,
             )
     log.put()
-    return log
+    log.sequencer.close()
+    log.database.close()
+    return path
+
+
+@pytest.fixture
+def filled(filled_file: Path, tmp_path: Path) -> Iterator[Log]:
+    database = Database(f"sqlite:///{shutil.copy(filled_file, tmp_path / 'filled.sqlite3')}")
+    yield Log(database)
+    database.close()
 
 
 def problems(log: Log) -> list[str]:

@@ -16,7 +16,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from pydantic import SecretStr
 
+from dashboard.cli import fsck
 from firmware_protocol import events, orders
 from firmware_protocol.cose import keyring
 from firmware_protocol.orders import Receipt
@@ -24,6 +26,7 @@ from server.core.clock import FixedClock
 from server.core.keystore import KeyStore
 from server.core.ports import free_port
 from server.core.rng import SystemRng
+from server.core.settings import Settings
 from server.core.signer import Purpose
 from server.ledger import merkle, service
 from server.ledger.checkpoint import VerifierKey
@@ -32,6 +35,7 @@ from tests.fixtures.mosquitto import Mosquitto
 from tests.server.ledger.conftest import SCOPE, TENANT, Device, new_database
 
 ENOUGH_S = 20.0
+PASSPHRASE = "a passphrase of a test"
 
 
 class Role:
@@ -108,14 +112,15 @@ class Installation:
 
     def __init__(self, home: Path, broker: Mosquitto | None) -> None:
         self.port = broker.port if broker else free_port()
+        self.home = home
         settings = {
             "CINNABAR_HOME": str(home),
-            "CINNABAR_KEY_PASSPHRASE": "a passphrase of a test",
+            "CINNABAR_KEY_PASSPHRASE": PASSPHRASE,
             "CINNABAR_LOG_LEVEL": "WARNING",
             "CINNABAR_MQTT_URL": f"mqtt://127.0.0.1:{self.port}" if broker else "",
             "CINNABAR_MQTT_PORT": str(self.port),
         }
-        keys = KeyStore.create(home / "keys", b"a passphrase of a test", SystemRng())
+        keys = KeyStore.create(home / "keys", PASSPHRASE.encode(), SystemRng())
         self.checkpoint_key = keys.public_key(Purpose.CHECKPOINT)
         self.receipt_key = keys.public_key(Purpose.TOKEN)
         self.database = new_database(f"sqlite:///{home / 'data.db'}")
@@ -142,6 +147,8 @@ class Installation:
                 assert found
                 verify_proof(found.text(), leaf=leaf, key=key)
             assert service.set_aside(db, SCOPE) == []
+        settings = Settings(home=self.home, key_passphrase=SecretStr(PASSPHRASE))
+        assert fsck.check(settings) == (len(signed), [])
 
 
 @pytest.fixture(params=["embedded", "mosquitto"])

@@ -1,0 +1,112 @@
+"""The log over HTTP: whoever follows the tlog-tiles specification can rebuild the root and check a proof."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from server.core.db import Database
+from server.core.errors import install
+from server.core.scope import Scope
+from server.ledger import checkpoint, merkle, proof, routes
+from tests.server.ledger.conftest import TENANT, Device, Log
+
+
+@dataclass
+class OnlyDatabase:
+    """The part of the runtime that these routes use."""
+
+    db: Database
+
+
+@pytest.fixture
+def log(sqlite: Database) -> Log:
+    return Log(sqlite)
+
+
+class Client:
+    def __init__(self, log: Log, scope: Scope) -> None:
+        self.app = FastAPI()
+        install(self.app)
+        self.app.state.runtime = OnlyDatabase(log.database)
+        self.app.include_router(routes.public_router)
+        self.app.include_router(routes.entries_router(lambda: scope))
+
+    def get(self, path: str) -> httpx.Response:
+        async def run() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="https://seal.example") as client:
+                return await client.get(path)
+
+        return anyio.run(run)
+
+
+def client(log: Log, **changes: Any) -> Client:
+    return Client(log, Scope(**({"tenant_id": TENANT, "branch_path": "/", "person_id": UUID(int=1)} | changes)))
+
+
+def test_stranger_rebuilds_the_signed_root_from_tiles(log: Log, device: Device) -> None:
+    log.put(*device.many(300))
+    web = client(log)
+    answer = web.get("/log/checkpoint")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    head = checkpoint.verify(answer.text, key=log.verifier_key)
+    data = b""
+    for index in range(2):
+        width = merkle.tile_width(0, index, head.size)
+        tile = web.get("/log/" + routes.tile_path(0, index, width))
+        assert tile.headers["content-type"] == "application/octet-stream"
+        data += tile.content
+    tree = merkle.Tree()
+    tree.append(data[at : at + 32] for at in range(0, len(data), 32))
+    assert (tree.size, tree.root()) == (head.size, head.root)
+    first = merkle.Tree()
+    first.append(data[at : at + 32] for at in range(0, 256 * 32, 32))
+    assert web.get("/log/tile/1/000.p/1").content == first.root()
+
+
+def test_older_partial_tile_is_still_served(log: Log, device: Device) -> None:
+    log.put(*device.many(10))
+    old = client(log).get("/log/tile/0/000.p/10").content
+    log.put(*device.many(5))
+    assert client(log).get("/log/tile/0/000.p/10").content == old
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["0/001", "0/000.p/11", "0/000.p/0", "0/000.p/256", "0/0", "00/000", "64/000", "0/000.p/07", "0/x000/000", "a/000"],
+)
+def test_path_outside_the_specification_is_not_found(log: Log, device: Device, path: str) -> None:
+    log.put(*device.many(10))
+    answer = client(log).get(f"/log/tile/{path}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "tile_not_found")
+
+
+def test_tile_index_is_written_in_groups_of_three() -> None:
+    assert routes.tile_path(0, 1234067) == "tile/0/x001/x234/067"  # c2sp.org/tlog-tiles, "Merkle Tree"
+    assert routes.tile_path(2, 0, 7) == "tile/2/000.p/7"
+
+
+def test_entry_comes_with_a_proof_for_those_who_may_see_it(log: Log, device: Device, rng: random.Random) -> None:
+    leaves = device.many(20)
+    log.put(*leaves)
+    leaf = rng.choice(leaves)
+    path = f"/log/entries/{merkle.leaf_hash(leaf).hex()}"
+    answer = client(log).get(path).json()
+    assert answer["leaf"] == leaf.hex()
+    proof.verify(answer["proof"], leaf=leaf, key=log.verifier_key)
+    for scope in ({"branch_path": "/france/"}, {"tenant_id": UUID(int=8)}):
+        assert client(log, **scope).get(path).status_code == 404
+    assert client(log).get("/log/entries/zz").status_code == 404
+
+
+def test_log_that_has_not_begun_says_so(sqlite: Database) -> None:
+    empty = Log.__new__(Log)
+    empty.database = sqlite
+    answer = client(empty).get("/log/checkpoint")
+    assert (answer.status_code, answer.json()["code"]) == (503, "log_not_started")
