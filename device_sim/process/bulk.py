@@ -5,8 +5,9 @@ import socket
 import socketserver
 import threading
 import time
+from pathlib import Path
 
-from device_sim.process.disk import PhotoFolder
+from device_sim.process.disk import PhotoFolder, write_durably
 from device_sim.process.faults import SLOW_BYTES_PER_S, Fault, Faults
 from firmware_protocol import bulk
 from firmware_protocol.bulk import BulkReply, BulkRequest, BulkStatus
@@ -38,14 +39,25 @@ class Pace:
             self._never.wait(pause)
 
 
+def open_bulk(port_file: Path, *, photos: PhotoFolder, pace: Pace) -> "BulkServer":
+    """At the port it had before, as an address that a gateway was told stays true; at a free one if that is taken."""
+    known = int(port_file.read_text()) if port_file.exists() else 0
+    try:
+        server = BulkServer(known, photos=photos, pace=pace)
+    except OSError:
+        server = BulkServer(0, photos=photos, pace=pace)
+    write_durably(port_file, str(server.server_address[1]).encode())
+    return server
+
+
 class BulkServer(socketserver.ThreadingTCPServer):
-    """One thread per connection; port 0 picks a free one."""
+    """One thread per connection."""
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, *, photos: PhotoFolder, pace: Pace) -> None:
-        super().__init__(("127.0.0.1", 0), _Conversation)
+    def __init__(self, port: int, *, photos: PhotoFolder, pace: Pace) -> None:
+        super().__init__(("127.0.0.1", port), _Conversation)
         self.photos = photos
         self.pace = pace
 

@@ -43,6 +43,7 @@ class ControlLink:
     def unplug(self) -> None:
         """The port is gone, also in the middle of a frame."""
         if self._cable:
+            self._symlink.unlink(missing_ok=True)
             self._cable.close()
             self._cable = None
 
@@ -68,16 +69,23 @@ class _Cable:
         self.path = os.ttyname(self._slave)
         self._on_message = on_message
         self._outbox: queue.Queue[bytes | None] = queue.Queue(WAITING_FRAMES)
+        self._stalled = False
         self._wake_read, self._wake_write = os.pipe()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read, self._write)]
         for thread in self._threads:
             thread.start()
 
     def send(self, message: bytes) -> None:
-        with contextlib.suppress(queue.Full):
+        try:
             self._outbox.put_nowait(encode_frame(message))
+        except queue.Full:
+            self._stalled = True
 
     def flush(self) -> None:
+        """Only after nobody read for a while; in a lively session no notice is lost."""
+        if not self._stalled:
+            return
+        self._stalled = False
         self._drop_waiting()
         termios.tcflush(self._slave, termios.TCIFLUSH)
 
@@ -115,6 +123,7 @@ class _Cable:
         while frame:
             _, writable, _ = select.select([], [self._master], [], WRITE_PATIENCE_S)
             if not writable:
+                self._stalled = True
                 return
             try:
                 frame = frame[os.write(self._master, frame) :]

@@ -15,7 +15,7 @@ import numpy as np
 from device_sim.core.machine import Device
 from device_sim.core.memory import SLOTS
 from device_sim.core.ports import NoShot, Parts, Rng, Shot
-from device_sim.process.bulk import BulkServer, Pace
+from device_sim.process.bulk import Pace, open_bulk
 from device_sim.process.control import ControlLink
 from device_sim.process.disk import FolderDisk, PhotoFolder, write_durably
 from device_sim.process.faults import Fault, Faults, UnknownFault
@@ -93,7 +93,8 @@ class Runner:
         )
         for slot in range(SLOTS):
             self._device.head_seen(slot, self.heads.in_slot(slot))
-        self._bulk = BulkServer(photos=photos, pace=Pace(options.bulk_rate, self.faults))
+        pace = Pace(options.bulk_rate, self.faults)
+        self._bulk = open_bulk(home / "bulk-port", photos=photos, pace=pace)
         self._home = home
 
     @contextmanager

@@ -223,6 +223,7 @@ def test_an_unplugged_port_disappears_and_comes_back_under_another_name(rig: Rig
     rig.unplug()
     blocker = os.openpty()  # takes the old number
     try:
+        assert not (rig.home / "control").is_symlink()
         rig.keeper("/fault", {"name": "reappear"})
         assert rig.keeper("/state")["control"] != old
         rig.plug()
@@ -321,6 +322,7 @@ def test_after_a_power_cut_at_any_named_point_journal_and_counter_agree(
         for number, point in enumerate(points):
             rig.start("--fault", f"power_cut:{point}")
             if number == 0:
+                bulk_address = rig.ready["bulk"]
                 rig.pair()
                 rig.mount_head(head_png)
             stamp_until_the_power_goes(rig)
@@ -330,6 +332,7 @@ def test_after_a_power_cut_at_any_named_point_journal_and_counter_agree(
         told = [events.peek(rig.event(seq)) for seq in range(1, state["last_seq"] + 1)]
         assert state["boot"] == len(points) + 1
         assert _presses(told) == state["counter"] == int((rig.home / "counter").read_text())
+        assert rig.ready["bulk"] == bulk_address
         rig.keeper("/fault", {"name": "cover_open"})
         assert rig.keeper("/state")["state"] == "TAMPERED"
     finally:
