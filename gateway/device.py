@@ -181,7 +181,8 @@ class DeviceAgent:
         self._send_wake.set()
 
     async def _set_clock(self) -> None:
-        signed = await self._office.head_office.signed_time(self.device_id, self._hello().boot_nonce)
+        hello = await self.ask(messages.HelloRequest(), Hello)  # a nonce counts for ten seconds; this one is fresh
+        signed = await self._office.head_office.signed_time(self.device_id, hello.boot_nonce)
         await self.ask(messages.TimeRequest(time=signed), messages.Accepted)
 
     # Events up
