@@ -55,7 +55,7 @@ class Shown:
         }
         self._environment.globals |= {
             "style": f"{self.static_prefix}/public.css",
-            "icon": f"{self.static_prefix}/icon.svg",
+            "icon_url": f"{self.static_prefix}/icon.svg",
             "installation": installation,
             "host": urlsplit(host).netloc,
             "demo": demo,
