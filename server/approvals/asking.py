@@ -145,10 +145,10 @@ def submit(db: Session, run: Runtime, scope: Scope, *, request_id: UUID) -> Requ
             "policy_version": row.policy_version,
             "pages": row.pages,
             "copies": row.copies,
-            "strokes": len(row.places) * row.copies,
+            "strokes": reading.strokes(row),
             "spares": row.spares,
             "mode": "single",
-            "form": "paper",
+            "form": row.form,
             "page_check": row.page_check,
         },
         private={
@@ -251,6 +251,7 @@ def _fields(db: Session, run: Runtime, scope: Scope, form: RequestIn, kept: Docu
         "copies": form.copies,
         "spares": form.spares,
         "page_check": form.page_check.value,
+        "form": form.form.value,
         "not_before": form.not_before,
         "expires_at": expires_at,
         "device_id": form.device_id,
@@ -326,6 +327,7 @@ def _canonical(row: StampRequest, heads: tuple[bytes, ...]) -> Canonical:
         policy_version=row.policy_version,
         title=row.title,
         reason=row.reason,
+        form=row.form,
     )
 
 

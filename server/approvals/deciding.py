@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlmodel import Session
 
-from server.approvals import policy, reading, store
+from server.approvals import policy, reading, sealing, store
 from server.approvals import request as canonical_request
 from server.approvals.asking import locked, move, read, record
 from server.approvals.errors import (
@@ -16,6 +16,7 @@ from server.approvals.errors import (
     RequestChanged,
     RequestOver,
     SelfApproval,
+    WrongState,
 )
 from server.approvals.models import Decision, StampRequest
 from server.approvals.policy import MayDecide, Refusal, State, Step
@@ -72,14 +73,17 @@ def decide(
     elif complete:
         move(row, Step.APPROVE, run)
         row.approved_at = run.now()
+        sealing.promise(db, run, row)
     db.add(row)
     db.flush()
     return read(db, run, row)
 
 
 def start_use(db: Session, run: Runtime, *, tenant_id: UUID, request_id: UUID) -> RequestRead:
-    """The first (or next) token was issued. Raises: NoSuchRequest, WrongState, RequestOver."""
+    """The first (or next) token was issued. Raises: NoSuchRequest, WrongState (or not for paper), RequestOver."""
     row = locked(db, Scope.system(tenant_id), request_id)
+    if reading.strokes(row) == 0:
+        raise WrongState(state=row.state, step=Step.START.value)
     move(row, Step.START, run)
     db.add(row)
     db.flush()

@@ -61,6 +61,7 @@ class StampRequest(UuidPk, CreatedAt, table=True):
     copies: int
     spares: int
     page_check: str
+    form: str = "paper"
     not_before: datetime | None = Field(default=None, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
     device_id: str | None = None

@@ -8,7 +8,15 @@ from sqlmodel import Session
 from server.approvals import policy, store
 from server.approvals.models import Decision, StampRequest
 from server.approvals.policy import Decider, MayDecide, Parties, State, Vote
-from server.approvals.schemas import DecisionRead, Inbox, MayDecideRead, PlaceIn, RequestRead, StageRead
+from server.approvals.schemas import (
+    DecisionRead,
+    Inbox,
+    MayDecideRead,
+    PlaceIn,
+    RequestRead,
+    SealForm,
+    StageRead,
+)
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
 from server.identity import service as identity
@@ -54,6 +62,11 @@ def state_now(row: StampRequest, run: Runtime) -> State:
 
 def short(row: StampRequest) -> str:
     return f"SR-{row.created_at.year}-{row.number:04d}"
+
+
+def strokes(row: StampRequest) -> int:
+    """Imprints asked for on paper."""
+    return 0 if row.form == SealForm.ELECTRONIC.value else len(row.places) * row.copies
 
 
 def read_all(db: Session, run: Runtime, rows: Sequence[StampRequest]) -> list[RequestRead]:
@@ -135,7 +148,7 @@ def _read(
         short=short(row),
         seal_name=seal_names[row.seal_id],
         places=tuple(PlaceIn(page=page, x_mm=x_mm, y_mm=y_mm) for page, x_mm, y_mm in row.places),
-        strokes=len(row.places) * row.copies,
+        strokes=strokes(row),
         rule=rule_of(row),
         requester_name=names.get(row.requester_id, ""),
         keeper_name=names.get(row.keeper_id) if row.keeper_id else None,

@@ -49,6 +49,7 @@ class Canonical:
     policy_version: int
     title: str
     reason: str
+    form: str  # paper, electronic, both
 
 
 def encode(request: Canonical) -> bytes:
@@ -76,6 +77,7 @@ def encode(request: Canonical) -> bytes:
             19: request.policy_version,
             20: request.title,
             21: request.reason,
+            22: request.form,
         }
     )
 

@@ -29,6 +29,8 @@ from server.approvals.errors import (
 from server.approvals.schemas import DecisionIn, Inbox, MayDecideRead, ReasonIn, RequestIn, RequestRead, ScanRead
 from server.core.db import Db, DbRead
 from server.core.errors import errors
+from server.eseals.errors import CertificateRevoked, NotSealed
+from server.eseals.schemas import EsealRead
 from server.identity import service as identity
 from server.identity.errors import NotSignedIn, RoleMissing, TooManyTries, WrongPassword
 from server.identity.guard import Administrator, AnyRole, Approver, Limits, Requester, Run
@@ -122,6 +124,16 @@ def decide(request_id: UUID, body: DecisionIn, run: Run, scope: Approver, limits
             seen_digest=bytes.fromhex(body.digest),
             comment=body.comment,
         )
+
+
+@router.post(
+    "/requests/{request_id}/eseal",
+    status_code=201,
+    responses=errors(NoSuchRequest, WrongState, RequestChanged, SealNotActive, NotSealed, CertificateRevoked),
+)
+def seal_request(request_id: UUID, run: Run, scope: Requester) -> EsealRead:
+    """Now, instead of when the worker comes to it; again gives the same seal."""
+    return service.seal_electronically(run, scope, request_id=request_id)
 
 
 @router.get("/requests/{request_id}/document", responses=errors(NoSuchRequest))

@@ -22,6 +22,14 @@ class PageCheckMode(StrEnum):
     NONE = "none"
 
 
+class SealForm(StrEnum):
+    """What the approvers agree to: imprints on paper, an electronic seal on the PDF, or both."""
+
+    PAPER = "paper"
+    ELECTRONIC = "electronic"
+    BOTH = "both"
+
+
 class PlaceIn(In):
     """The middle of the seal, from the page's top-left corner."""
 
@@ -40,6 +48,7 @@ class RequestIn(In):
     copies: int = Field(default=1, ge=1, le=50)
     spares: int = Field(default=1, ge=0, le=5)
     page_check: PageCheckMode = PageCheckMode.BEFORE
+    form: SealForm = SealForm.PAPER  # an electronic seal stands at the first place
     not_before: datetime | None = None
     expires_at: datetime | None = None  # None: seven days from now
     device_id: str | None = Field(default=None, max_length=12)
@@ -112,8 +121,9 @@ class RequestRead(Out):
     places: tuple[PlaceIn, ...]
     copies: int
     spares: int
-    strokes: int  # imprints asked for, without spares
+    strokes: int  # imprints asked for, without spares; none for an electronic seal alone
     page_check: PageCheckMode
+    form: SealForm
     not_before: datetime | None
     expires_at: datetime
     device_id: str | None

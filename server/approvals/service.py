@@ -15,7 +15,8 @@ from server.approvals.policy import State
 from server.approvals.reading import inbox
 from server.approvals.request import PlannedStroke, stroke_plan
 from server.approvals.scans import scan_photo, scans, take_scan
-from server.approvals.schemas import MayDecideRead, RequestRead
+from server.approvals.schemas import MayDecideRead, RequestRead, SealForm
+from server.approvals.sealing import seal_electronically
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 
@@ -41,6 +42,7 @@ __all__ = [
     "requests_for_seals",
     "scan_photo",
     "scans",
+    "seal_electronically",
     "start_use",
     "submit",
     "take_scan",
@@ -68,7 +70,8 @@ def requests(
 def requests_for_seals(db: Session, run: Runtime, tenant_id: UUID, seal_ids: Collection[UUID]) -> list[RequestRead]:
     """Approved or begun requests for these seals that can still be stamped, oldest approval first."""
     rows = store.requests_of_seals(db, tenant_id, seal_ids, [State.APPROVED.value, State.IN_USE.value])
-    return reading.read_all(db, run, [row for row in rows if row.expires_at > run.now()])
+    on_paper = [row for row in rows if row.expires_at > run.now() and reading.strokes(row) > 0]
+    return reading.read_all(db, run, on_paper)
 
 
 def may_decide(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> MayDecideRead:
@@ -90,7 +93,9 @@ def may_keep(db: Session, tenant_id: UUID, request_id: UUID, person_id: UUID) ->
 
 
 def plan(request_read: RequestRead) -> tuple[PlannedStroke, ...]:
-    """Every stroke asked for, in order."""
+    """Every stroke asked for, in order; none when the document is only sealed electronically."""
+    if request_read.form is SealForm.ELECTRONIC:
+        return ()
     places = [(place.page, place.x_mm, place.y_mm) for place in request_read.places]
     return stroke_plan(places, request_read.copies)
 

@@ -579,6 +579,7 @@ def upgrade() -> None:
         sa.Column("copies", sa.Integer(), nullable=False),
         sa.Column("spares", sa.Integer(), nullable=False),
         sa.Column("page_check", sa.String(), nullable=False),
+        sa.Column("form", sa.String(), nullable=False),
         sa.Column("not_before", db.UtcDateTime(), nullable=True),
         sa.Column("expires_at", db.UtcDateTime(), nullable=False),
         sa.Column("device_id", sa.String(), nullable=True),
