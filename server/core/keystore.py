@@ -29,10 +29,6 @@ from server.core.signer import Ed25519Signer, Purpose, Signer
 SERVER_PURPOSES: Final = tuple(purpose for purpose in Purpose if purpose is not Purpose.EVENT)
 """Purposes for which the server holds a key; events are signed by devices alone."""
 
-DEVICE_PURPOSES: Final = (Purpose.TOKEN, Purpose.PERMIT, Purpose.RECEIPT, Purpose.TIME, Purpose.POLICY)
-"""What a device obeys. It pins one issuer key at pairing (orders.Terms), so these share a key; the purpose in each
-signature keeps one kind of order from passing for another."""
-
 _INDEX: Final = "index.json"
 _MASTER: Final = "storage"
 _T = TypeVar("_T")
@@ -78,10 +74,8 @@ class KeyStore:
         if (folder / _INDEX).exists():
             raise FileExistsError(folder / _INDEX)
         public: dict[str, str] = {}
-        issuer = Ed25519PrivateKey.from_private_bytes(rng.token_bytes(32))
         for purpose in SERVER_PURPOSES:
-            fresh = Ed25519PrivateKey.from_private_bytes(rng.token_bytes(32))
-            key = issuer if purpose in DEVICE_PURPOSES else fresh
+            key = Ed25519PrivateKey.from_private_bytes(rng.token_bytes(32))
             keyfile.write_private(folder / _file_of(purpose), keyfile.seal(key, passphrase, rng))
             public[purpose.value] = base64.b64encode(key.public_key().public_bytes_raw()).decode()
         for name in CertificateKey:
