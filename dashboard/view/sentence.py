@@ -1,0 +1,41 @@
+"""What an approver should notice about a request, in words. Pure."""
+
+from collections.abc import Sequence
+
+from server.approvals.policy import State
+from server.approvals.schemas import PageCheckMode, RequestRead
+from server.core.i18n import _
+from server.inspection.schemas import DifferenceRead
+
+_USED = {State.APPROVED, State.IN_USE, State.DONE}
+
+
+def flags(asked: RequestRead, others: Sequence[RequestRead]) -> list[str]:
+    """`others`: the other requests the reader may see. Only what the data shows; no guess about intent."""
+    found = []
+    if asked.revision > 1:
+        found.append(_("Changed since it was first asked for (version %(n)s).") % {"n": asked.revision})
+    if asked.counterparty and not any(_same(asked, other) for other in others):
+        found.append(_("First time with this counterparty."))
+    if any(other.document_digest == asked.document_digest and other.state in _USED for other in others):
+        found.append(_("This very document was approved before, on another request."))
+    if asked.page_check is not PageCheckMode.BEFORE:
+        found.append(_("The pages are not compared before the press."))
+    return found
+
+
+def _same(asked: RequestRead, other: RequestRead) -> bool:
+    return other.counterparty.casefold() == asked.counterparty.casefold() and other.state in _USED
+
+
+def difference_text(difference: DifferenceRead) -> str:
+    """One place where photo and approved page disagree."""
+    match difference.kind:
+        case "text":
+            return _("Text differs: “%(text)s” was approved") % {"text": difference.text}
+        case "missing":
+            return (
+                _("Missing: “%(text)s”") % {"text": difference.text} if difference.text else _("Something is missing")
+            )
+        case _:
+            return _("Something was added")
