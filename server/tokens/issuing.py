@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlmodel import Session
 
 from firmware_protocol import tokens
+from firmware_protocol.purposes import Purpose
 from firmware_protocol.tokens import PageCheck
 from server.approvals import service as approvals
 from server.approvals.policy import State
@@ -216,7 +217,7 @@ def _signed(run: Runtime, order: _Order, token_id: bytes) -> bytes:
             operator=order.keeper.operator,
         ),
     )
-    return tokens.issue(claims, key=devices.issuer(run))
+    return tokens.issue(claims, key=devices.issuer(run, Purpose.TOKEN))
 
 
 def _keep(db: Session, run: Runtime, order: _Order, *, token_id: bytes) -> StampToken:

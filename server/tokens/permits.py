@@ -9,6 +9,7 @@ from sqlmodel import Session
 from firmware_protocol import events, orders
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.events import PageSeen
+from firmware_protocol.purposes import Purpose
 from server.approvals import service as approvals
 from server.approvals.policy import State
 from server.approvals.request import PlannedStroke
@@ -166,7 +167,7 @@ def _permit(db: Session, run: Runtime, seen: _Seen, finding: FindingRead) -> Non
         photo_digest=seen.body.photo_digest,
         stroke_nonce=seen.body.stroke_nonce,
     )
-    signed = orders.sign(order, key=devices.issuer(run))
+    signed = orders.sign(order, key=devices.issuer(run, Purpose.PERMIT))
     db.add(
         StampPermit(
             id=run.new_id(),
@@ -225,6 +226,7 @@ def _out(finding: FindingRead, *, sent: bool) -> PermitOut:
         permit_sent=sent,
         differences=tuple(PermitDifference(kind=d.kind, box=d.box, text=d.text) for d in finding.differences),
         finding_id=finding.id,
+        text=f"{finding.text.happened} {finding.text.safe} {finding.text.next}",
         happened=finding.text.happened,
         safe=finding.text.safe,
         next=finding.text.next,

@@ -66,6 +66,7 @@ class PermitOut(Out):
     permit_sent: bool
     differences: tuple[PermitDifference, ...]
     finding_id: UUID
+    text: str  # the three below in one
     happened: str
     safe: str
     next: str

@@ -1,0 +1,60 @@
+"""/gateway/v1/blobs: photos, resumable, only those that an admitted event announced."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from server.blobs.errors import BlobTooLarge, DigestMismatch, WrongOffset
+from server.core.db import DbRead
+from server.core.errors import errors
+from server.devices.errors import UnknownGateway
+from server.devices.guard import CurrentGateway
+from server.events import service
+from server.events.errors import BadUpload, DigestNotAnnounced
+from server.identity.guard import Run
+
+router = APIRouter(prefix="/gateway/v1/blobs", tags=["gateway"], responses=errors(UnknownGateway, DigestNotAnnounced))
+
+Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+MAX_PHOTO = 8_388_608
+"""As firmware_protocol.bulk.MAX_PHOTO."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Where a piece begins and how long the whole photo is, from the headers."""
+
+    offset: int
+    size: int
+
+
+def piece(
+    upload_offset: Annotated[int, Header(ge=0, le=MAX_PHOTO)], upload_length: Annotated[int, Header(ge=1, le=MAX_PHOTO)]
+) -> Piece:
+    return Piece(upload_offset, upload_length)
+
+
+@router.head("/{sha256}", status_code=204)
+def where_to_go_on(sha256: Digest, db: DbRead, run: Run, gateway: CurrentGateway) -> Response:
+    offset = service.upload_offset(db, run, gateway, digest=bytes.fromhex(sha256))
+    return Response(status_code=204, headers={"Upload-Offset": str(offset)})
+
+
+@router.put("/{sha256}", status_code=204, responses=errors(BadUpload, WrongOffset, DigestMismatch, BlobTooLarge))
+async def take_piece(
+    sha256: Digest, request: Request, run: Run, gateway: CurrentGateway, part: Annotated[Piece, Depends(piece)]
+) -> Response:
+    """Async only to read the body; the work runs in a thread."""
+    chunk = await request.body()
+    offset = await run_in_threadpool(
+        service.receive_photo,
+        run,
+        gateway,
+        digest=bytes.fromhex(sha256),
+        offset=part.offset,
+        size=part.size,
+        chunk=chunk,
+    )
+    return Response(status_code=204, headers={"Upload-Offset": str(offset)})

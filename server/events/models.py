@@ -1,0 +1,87 @@
+"""Tables of `server.events`: read models over what the ledger admitted. All but `change` can be rebuilt from it."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from server.core.db import CreatedAt, UtcDateTime, UuidPk
+
+_BIG = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Stroke(UuidPk, CreatedAt, table=True):
+    """One stroke as its device signed it."""
+
+    __tablename__ = "stroke"
+    __table_args__ = (UniqueConstraint("token_id", "stroke"), Index("ix_stroke_request", "request_id", "plan_index"))
+
+    tenant_id: UUID
+    branch_path: str
+    request_id: UUID
+    device_id: str
+    token_id: bytes = Field(max_length=16)
+    stroke: int  # within the token, from 1
+    plan_index: int  # within the request, from 0
+    copy_number: int
+    page: int
+    state: str  # seen, intent, done, returned, cancelled, aborted, unknown
+    counter: int | None = None  # mechanical, after the stroke
+    seen_ms: int | None = None  # device time of each step, Unix ms; None without signed time
+    intent_ms: int | None = None
+    done_ms: int | None = None
+    before_preview: bytes | None = Field(default=None, max_length=32)
+    before_photo: bytes | None = Field(default=None, max_length=32)
+    after_preview: bytes | None = Field(default=None, max_length=32)
+    after_photo: bytes | None = Field(default=None, max_length=32)
+    trace_code: bytes | None = Field(default=None, max_length=136)
+    short_code: str | None = Field(default=None, index=True)
+    seen_leaf: bytes | None = Field(default=None, max_length=32)
+    intent_leaf: bytes | None = Field(default=None, max_length=32)
+    done_leaf: bytes | None = Field(default=None, max_length=32)
+
+
+class AnnouncedPhoto(UuidPk, CreatedAt, table=True):
+    """A photo named by an admitted event; only such digests may be uploaded."""
+
+    __tablename__ = "announced_photo"
+    __table_args__ = (UniqueConstraint("device_id", "digest"),)
+
+    tenant_id: UUID
+    branch_path: str
+    device_id: str
+    generation: int
+    digest: bytes = Field(max_length=32)
+    token_id: bytes | None = Field(default=None, max_length=16)
+    stroke: int | None = None
+    leaf_hash: bytes = Field(max_length=32)
+    stored_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Alarm(UuidPk, CreatedAt, table=True):
+    """Something that a person must look at."""
+
+    __tablename__ = "alarm"
+    __table_args__ = (UniqueConstraint("leaf_hash"), Index("ix_alarm_tenant", "tenant_id", "created_at"))
+
+    tenant_id: UUID
+    branch_path: str
+    device_id: str
+    kind: str  # extra_stroke, tamper, press_not_confirmed
+    request_id: UUID | None = None
+    leaf_hash: bytes = Field(max_length=32)
+    detail: dict[str, Any] = Field(sa_type=JSON)
+
+
+class Change(SQLModel, table=True):
+    """Something about a topic changed: what live pages listen to."""
+
+    __tablename__ = "change"
+
+    id: int | None = Field(default=None, sa_column=Column(_BIG, primary_key=True, autoincrement=True))
+    tenant_id: UUID = Field(index=True)
+    branch_path: str
+    topic: str  # request:<uuid>, device:<id>
+    at: datetime = Field(sa_type=UtcDateTime)

@@ -1,0 +1,251 @@
+"""From admitted events to read models: strokes, announced photos, alarms, and what lower slices count.
+
+Each step may run again and in any order of delivery within a stroke; `rebuild` gives the same rows from the first leaf.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlmodel import Session
+
+from firmware_protocol import events, trace
+from firmware_protocol.events import Event, Outcome
+from server.approvals import service as approvals
+from server.core.runtime import Runtime
+from server.core.scope import Scope
+from server.devices import service as devices
+from server.events import store
+from server.events.models import Alarm, AnnouncedPhoto, Stroke
+from server.jobs import service as jobs
+from server.ledger import service as ledger
+from server.ledger.service import EntryRead, LeafKind
+from server.tokens import service as tokens
+
+PROJECT: Final = "events.project"
+INSPECT_IMPRINT: Final = "events.inspect_imprint"
+BATCH: Final = 200
+"""Leaves per transaction: about 50 ms, so that nobody waits long for the write lock."""
+
+_RANK: Final = {"seen": 0, "intent": 1}
+"""A stroke's state only moves forward; everything else is final and ranks higher."""
+_SETTLED: Final = {Outcome.RECOVERED: "done", Outcome.ABORTED: "aborted", Outcome.UNKNOWN: "unknown"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """An event and the leaf it stands in."""
+
+    event: Event
+    leaf: EntryRead
+    whole: bool  # no gap before it
+
+
+def project(run: Runtime, *, first: int, last: int) -> None:
+    """Take in leaves `first`..`last`. Opens its own sessions, one per batch."""
+    for start in range(first, last + 1, BATCH):
+        with run.db.write() as db:
+            _project(db, run, start, min(last, start + BATCH - 1))
+
+
+def rebuild(run: Runtime) -> None:
+    """Forget every read model and make it again from the ledger."""
+    with run.db.write() as db:
+        store.forget(db)
+        tokens.forget_events(db)
+        size, _root = ledger.head(db)
+    project(run, first=0, last=size - 1)
+
+
+def _project(db: Session, run: Runtime, first: int, last: int) -> None:
+    prefixes: dict[tuple[str, int], int] = {}
+    for leaf in ledger.leaves(db, first=first, last=last):
+        if leaf.kind is not LeafKind.EVENT:
+            continue
+        event = events.peek(leaf.leaf)
+        key = (event.header.device_id, event.header.generation)
+        if key not in prefixes:
+            heads = ledger.device_heads(db, Scope.system(leaf.tenant_id))
+            prefixes |= {(head.device_id, head.generation): head.prefix_seq for head in heads}
+        whole = event.header.seq <= prefixes.get(key, 0)
+        _take(db, run, Admitted(event=event, leaf=leaf, whole=whole))
+
+
+def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
+    header, body = admitted.event.header, admitted.event.body
+    devices.note_proof(
+        db,
+        device_id=header.device_id,
+        seq=header.seq,
+        counter=header.counter,
+        firmware=header.firmware,
+        time_ms=header.time_ms if admitted.whole else None,
+    )
+    tokens.note_event(db, run, admitted.event)
+    match body:
+        case events.Paired():
+            devices.note_paired(db, run, admitted.event)
+        case events.PageSeen() | events.Intent() | events.Done() | events.Cancelled() | events.Settled():
+            _take_stroke(db, run, admitted)
+        case events.Tamper(sensor=sensor):
+            _raise_alarm(db, run, admitted, "tamper", {"sensor": sensor})
+        case events.ExtraStroke(strokes=strokes, photo_digest=digest, token_id=token_id):
+            _raise_alarm(db, run, admitted, "extra_stroke", {"strokes": strokes}, token_id=token_id)
+            _announce(db, run, admitted, digest)
+        case events.Label(photo_digest=digest):
+            _announce(db, run, admitted, digest)
+        case _:
+            pass
+
+
+def _take_stroke(db: Session, run: Runtime, admitted: Admitted) -> None:
+    body: Any = admitted.event.body
+    row = _stroke(db, run, admitted, body.token_id, body.stroke)
+    if isinstance(body, events.PageSeen | events.Done):
+        for digest in (body.preview_digest, body.photo_digest):
+            _announce(db, run, admitted, digest, token_id=body.token_id, stroke=body.stroke)
+    if row is None:
+        return
+    header, leaf_hash = admitted.event.header, admitted.leaf.leaf_hash
+    match body:
+        case events.PageSeen():
+            row.before_preview, row.before_photo = body.preview_digest, body.photo_digest
+            row.seen_ms, row.seen_leaf = header.time_ms, leaf_hash
+            _forward(row, "seen")
+        case events.Intent():
+            row.intent_ms, row.intent_leaf = header.time_ms, leaf_hash
+            _forward(row, "intent")
+        case events.Done():
+            row.after_preview, row.after_photo = body.preview_digest, body.photo_digest
+            row.done_ms, row.done_leaf, row.counter = header.time_ms, leaf_hash, header.counter
+            _code(row, body.trace_code)
+            _forward(row, "done")
+            _ask_for_look(db, run, row)
+        case events.Cancelled(returned=returned):
+            _forward(row, "returned" if returned else "cancelled")
+        case events.Settled(outcome=outcome, trace_code=code):
+            row.done_ms, row.done_leaf, row.counter = header.time_ms, leaf_hash, header.counter
+            _code(row, code)
+            _forward(row, _SETTLED[outcome])
+            if outcome is Outcome.UNKNOWN:
+                _raise_alarm(db, run, admitted, "press_not_confirmed", {"stroke": row.stroke}, token_id=row.token_id)
+    db.add(row)
+    db.flush()
+
+
+def _stroke(db: Session, run: Runtime, admitted: Admitted, token_id: bytes, number: int) -> Stroke | None:
+    """The stroke's row, made at the first event about it; None when no token of ours plans it."""
+    known = store.stroke(db, token_id, number)
+    if known is not None:
+        return known
+    tenant = Scope.system(admitted.leaf.tenant_id)
+    token = tokens.token(db, tenant, token_id)
+    if token is None or token.device_id != admitted.event.header.device_id or not 1 <= number <= len(token.plan):
+        return None
+    index = token.plan[number - 1]
+    planned = approvals.plan(approvals.request(db, run, tenant, token.request_id))[index]
+    return Stroke(
+        id=run.new_id(),
+        created_at=admitted.leaf.admitted_at,
+        tenant_id=token.tenant_id,
+        branch_path=token.branch_path,
+        request_id=token.request_id,
+        device_id=token.device_id,
+        token_id=token_id,
+        stroke=number,
+        plan_index=index,
+        copy_number=planned.copy,
+        page=planned.page,
+        state="seen",
+    )
+
+
+def _forward(row: Stroke, state: str) -> None:
+    if row.state in _RANK and _RANK.get(state, 9) >= _RANK[row.state]:
+        row.state = state
+
+
+def _code(row: Stroke, trace_code: bytes | None) -> None:
+    if trace_code is not None:
+        row.trace_code, row.short_code = trace_code, trace.short_code(trace_code)
+
+
+def _announce(
+    db: Session,
+    run: Runtime,
+    admitted: Admitted,
+    digest: bytes | None,
+    *,
+    token_id: bytes | None = None,
+    stroke: int | None = None,
+) -> None:
+    """The photo may be uploaded from now on; one that is here already (a preview) counts as stored."""
+    device_id = admitted.event.header.device_id
+    if digest is None or store.announced_by(db, device_id, digest) is not None:
+        return
+    stored = run.blobs.exists(db, digest, scope=Scope.system(admitted.leaf.tenant_id))
+    db.add(
+        AnnouncedPhoto(
+            id=run.new_id(),
+            created_at=admitted.leaf.admitted_at,
+            tenant_id=admitted.leaf.tenant_id,
+            branch_path=admitted.leaf.branch_path,
+            device_id=device_id,
+            generation=admitted.event.header.generation,
+            digest=digest,
+            token_id=token_id,
+            stroke=stroke,
+            leaf_hash=admitted.leaf.leaf_hash,
+            stored_at=admitted.leaf.admitted_at if stored else None,
+        )
+    )
+    db.flush()
+    if stored:
+        note_stored(db, run, device_id=device_id, generation=admitted.event.header.generation, digest=digest)
+
+
+def note_stored(db: Session, run: Runtime, *, device_id: str, generation: int, digest: bytes) -> None:
+    """The blob store holds an announced photo completely: receipts may name it, and a stroke may be looked at."""
+    ledger.photo_stored(db, device_id=device_id, generation=generation, digest=digest, now=run.now())
+    photo = store.announced_by(db, device_id, digest)
+    if photo is None:
+        return
+    photo.stored_at = photo.stored_at or run.now()
+    db.add(photo)
+    row = store.stroke(db, photo.token_id, photo.stroke) if photo.token_id and photo.stroke else None
+    if row is not None:
+        _ask_for_look(db, run, row)
+
+
+def _ask_for_look(db: Session, run: Runtime, row: Stroke) -> None:
+    """Promise the after-photo check once both full photos are here."""
+    photos = {digest for digest in (row.before_photo, row.after_photo) if digest is not None}
+    if row.trace_code is not None and len(photos) == 2 and store.stored_among(db, row.tenant_id, photos) == photos:
+        jobs.enqueue(db, INSPECT_IMPRINT, {"token": row.token_id.hex(), "stroke": row.stroke}, now=run.now())
+
+
+def _raise_alarm(
+    db: Session,
+    run: Runtime,
+    admitted: Admitted,
+    kind: str,
+    detail: dict[str, Any],
+    *,
+    token_id: bytes | None = None,
+) -> None:
+    if store.alarm(db, admitted.leaf.leaf_hash) is not None:
+        return
+    token = tokens.token(db, Scope.system(admitted.leaf.tenant_id), token_id) if token_id else None
+    db.add(
+        Alarm(
+            id=run.new_id(),
+            created_at=admitted.leaf.admitted_at,
+            tenant_id=admitted.leaf.tenant_id,
+            branch_path=admitted.leaf.branch_path,
+            device_id=admitted.event.header.device_id,
+            kind=kind,
+            request_id=token.request_id if token is not None else None,
+            leaf_hash=admitted.leaf.leaf_hash,
+            detail=detail,
+        )
+    )
+    db.flush()

@@ -1,0 +1,163 @@
+"""What screens and upper slices ask: the timeline of a request, photos, alarms, changes."""
+
+from uuid import UUID
+
+from sqlmodel import Session
+
+from server.approvals import service as approvals
+from server.approvals.policy import State
+from server.approvals.schemas import RequestRead
+from server.blobs.errors import BlobMissing, WrongOffset
+from server.core.runtime import Runtime
+from server.core.scope import Scope
+from server.devices.schemas import GatewayRead
+from server.events import store
+from server.events.changes import latest as latest_change
+from server.events.changes import since as changes_since
+from server.events.changes import watch as watch_changes
+from server.events.errors import BadUpload, DigestNotAnnounced, PhotoMissing
+from server.events.models import AnnouncedPhoto
+from server.events.projecting import note_stored, project, rebuild
+from server.events.schemas import AlarmRead, Progress, StrokeRead, StrokeView, TimelineRead
+from server.inspection import service as inspection
+from server.inspection.schemas import FindingRead
+from server.tokens import service as tokens
+
+__all__ = [
+    "alarms",
+    "changes_since",
+    "latest_change",
+    "photo",
+    "project",
+    "rebuild",
+    "receive_photo",
+    "stroke_of_code",
+    "strokes",
+    "timeline",
+    "upload_offset",
+    "watch_changes",
+]
+
+_EARLY = {
+    State.DRAFT: Progress.DRAFT,
+    State.SUBMITTED: Progress.SUBMITTED,
+    State.APPROVED: Progress.APPROVED,
+}
+
+
+def timeline(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> TimelineRead:
+    """Everything that happened with a request, for one page. Raises: NoSuchRequest."""
+    request = approvals.request(db, run, scope, request_id)
+    findings = inspection.findings(db, scope, request_id)
+    views = tuple(_view(db, row, findings) for row in strokes(db, scope, request_id))
+    open_leases = tuple(lease for lease in tokens.leases(db, run, scope) if lease.request_id == request_id)
+    stamped = sum(view.stroke.state == "done" for view in views)
+    return TimelineRead(
+        request=request,
+        progress=_progress(request, views, stamped=stamped),
+        stamped=stamped,
+        total=request.strokes,
+        strokes=views,
+        refused_pages=tuple(finding for finding in findings if finding.kind == "page" and finding.answer != "match"),
+        leases=open_leases,
+        alarms=tuple(AlarmRead.model_validate(row) for row in store.alarms(db, scope, request_id=request_id)),
+    )
+
+
+def strokes(db: Session, scope: Scope, request_id: UUID) -> list[StrokeRead]:
+    """In the order of the plan."""
+    return [StrokeRead.model_validate(row) for row in store.strokes(db, scope, request_id)]
+
+
+def stroke_of_code(db: Session, trace_code: bytes) -> StrokeRead | None:
+    """The stroke that made this code, for the public snapshot and the archive."""
+    row = store.stroke_of_code(db, trace_code)
+    return StrokeRead.model_validate(row) if row is not None else None
+
+
+def alarms(db: Session, scope: Scope) -> list[AlarmRead]:
+    """Newest first."""
+    return [AlarmRead.model_validate(row) for row in store.alarms(db, scope)]
+
+
+def photo(db: Session, run: Runtime, scope: Scope, digest: bytes) -> bytes:
+    """A photo of this branch, by the digest that a device announced. Raises: PhotoMissing."""
+    row = store.announced_in(db, scope, digest)
+    if row is None or not run.blobs.exists(db, digest, scope=Scope.system(scope.tenant_id)):
+        raise PhotoMissing
+    return run.blobs.get(db, digest, scope=Scope.system(scope.tenant_id))
+
+
+def upload_offset(db: Session, run: Runtime, gateway: GatewayRead, *, digest: bytes) -> int:
+    """Where to go on with an upload; the whole length when it is all here. Raises: DigestNotAnnounced."""
+    scope = Scope.system(_announced(db, gateway, digest).tenant_id)
+    if run.blobs.exists(db, digest, scope=scope):
+        return len(run.blobs.get(db, digest, scope=scope))
+    try:
+        return run.blobs.append(
+            db, digest, -1, b"", scope=scope
+        )  # no piece begins at -1: the answer says where one may
+    except WrongOffset as error:
+        return int(str(error.facts["offset"]))
+    except BlobMissing:
+        return 0
+
+
+def receive_photo(run: Runtime, gateway: GatewayRead, *, digest: bytes, offset: int, size: int, chunk: bytes) -> int:
+    """Take a piece of an announced photo; returns the new offset. Opens its own sessions: files are slow.
+
+    Raises: DigestNotAnnounced, BadUpload, WrongOffset, BlobTooLarge, DigestMismatch.
+    """
+    if not 0 <= offset <= size or offset + len(chunk) > size:
+        raise BadUpload
+    with run.db.write() as db:
+        row = _announced(db, gateway, digest)
+        scope = Scope.system(row.tenant_id)
+        here = run.blobs.begin(db, digest, size, "image/jpeg", scope=scope)
+    if here < size and chunk:
+        with run.db.read() as db:
+            here = run.blobs.append(db, digest, offset, chunk, scope=scope)
+    if here == size:
+        with run.db.write() as db:
+            run.blobs.finish(db, digest, scope=scope)
+            note_stored(db, run, device_id=row.device_id, generation=row.generation, digest=digest)
+    return here
+
+
+def _announced(db: Session, gateway: GatewayRead, digest: bytes) -> AnnouncedPhoto:
+    row = store.announced_for_tenant(db, gateway.tenant_id, digest)
+    if row is None:
+        raise DigestNotAnnounced
+    return row
+
+
+def _view(db: Session, stroke: StrokeRead, findings: list[FindingRead]) -> StrokeView:
+    mine = [f for f in findings if (f.token_id, f.stroke) == (stroke.token_id, stroke.stroke)]
+    page = [f for f in mine if f.kind == "page" and f.photo_digest == stroke.before_preview]
+    imprint = [f for f in mine if f.kind == "imprint"]
+    digests = {
+        digest
+        for digest in (stroke.before_preview, stroke.before_photo, stroke.after_preview, stroke.after_photo)
+        if digest is not None
+    }
+    tenant_id = store.tenant_of(db, stroke.id)
+    return StrokeView(
+        stroke=stroke,
+        page_finding=page[-1] if page else None,
+        imprint_finding=imprint[-1] if imprint else None,
+        photos_stored=frozenset(digest.hex() for digest in store.stored_among(db, tenant_id, digests)),
+    )
+
+
+def _progress(request: RequestRead, views: tuple[StrokeView, ...], *, stamped: int) -> Progress:
+    if request.state in _EARLY:
+        return _EARLY[request.state]
+    if request.state not in {State.IN_USE, State.DONE}:
+        return Progress.OVER
+    looks = [view.imprint_finding for view in views if view.stroke.state == "done"]
+    unclear = any(view.stroke.state == "unknown" for view in views)
+    if unclear or any(look is not None and look.answer != "agrees" for look in looks):
+        return Progress.LOOK_HERE
+    if stamped >= request.strokes and all(look is not None for look in looks):
+        return Progress.MATCHED
+    return Progress.STAMPED if stamped else Progress.UNLOCKED
