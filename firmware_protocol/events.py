@@ -84,7 +84,7 @@ class Boot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
     installation_id: bytes = label(1, size=16)
-    issuer_key: bytes = label(2, size=32)
+    terms_digest: bytes = label(2, size=32)  # pairing.commitment of the terms it took
     root_key: bytes = label(3, size=32)
     public_key: bytes = label(4, size=32)
 

@@ -7,10 +7,14 @@ from typing import Final, TypeVar
 
 from firmware_protocol import cbor, cose
 from firmware_protocol.cose import SigningKey
+from firmware_protocol.errors import Malformed
 from firmware_protocol.labelled import from_map, label, to_map
 from firmware_protocol.purposes import Purpose
 
 MAX_RECEIPT_PHOTOS: Final = 8
+
+ORDER_PURPOSES: Final = (Purpose.TOKEN, Purpose.PERMIT, Purpose.RECEIPT, Purpose.TIME, Purpose.POLICY)
+"""What a device obeys, each signed by a key of its own; the order of Terms.issuer_keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,7 @@ class Policy:
     suspended: bool = label(3)
     max_offline_strokes: int | None = label(4, optional=True)
     time_floor_ms: int | None = label(5, optional=True)
-    next_issuer_key: bytes | None = label(6, size=32, optional=True)
+    next_issuer_keys: tuple[bytes, ...] | None = label(6, size=32, most=5, optional=True)  # by the recovery key alone
     sweep_required: bool | None = label(7, optional=True)
 
 
@@ -64,11 +68,15 @@ class Terms:
     """What a device accepts when it is paired: who may order it. Signed by nobody: a person compares six digits."""
 
     installation_id: bytes = label(1, size=16)
-    issuer_key: bytes = label(2, size=32)
+    issuer_keys: tuple[bytes, ...] = label(2, size=32, most=5)  # one per purpose, in the order of ORDER_PURPOSES
     recovery_key: bytes = label(3, size=32)
     root_key: bytes = label(4, size=32)
     server_nonce: bytes = label(5, size=16)
     trace_host: str = label(6, most=64)  # HOST[:PORT] of the public page, goes into printed codes
+
+    def __post_init__(self) -> None:
+        if len(self.issuer_keys) != len(ORDER_PURPOSES):
+            raise Malformed(f"terms name {len(ORDER_PURPOSES)} issuer keys, one per purpose")
 
 
 Order = TypeVar("Order", Permit, Receipt, SignedTime, Policy)

@@ -33,7 +33,7 @@ async def pair(device: DeviceAgent, head_office: HeadOffice) -> str:
     request = messages.PairTermsRequest(
         terms=Terms(
             installation_id=bytes.fromhex(terms["installation_id"]),
-            issuer_key=bytes.fromhex(terms["issuer_key"]),
+            issuer_keys=tuple(bytes.fromhex(key) for key in terms["issuer_keys"]),
             recovery_key=bytes.fromhex(terms["recovery_key"]),
             root_key=bytes.fromhex(terms["root_key"]),
             server_nonce=bytes.fromhex(terms["server_nonce"]),

@@ -99,7 +99,7 @@ def event(body: events.Body, *, seq: int = 17, time_ms: int | None = T0 * 1000) 
 
 TERMS: Final = orders.Terms(
     installation_id=fill(1, 16),
-    issuer_key=ISSUER.public_key,
+    issuer_keys=(ISSUER.public_key, fill(0x12, 32), fill(0x13, 32), fill(0x14, 32), fill(0x15, 32)),
     recovery_key=fill(2, 32),
     root_key=fill(3, 32),
     server_nonce=fill(4, 16),
@@ -172,7 +172,7 @@ BODIES: Final[tuple[events.Body, ...]] = (
     events.Boot(cause=events.ResetCause.POWER, public_key=DEVICE_KEY.public_key),
     events.Paired(
         installation_id=fill(1, 16),
-        issuer_key=ISSUER.public_key,
+        terms_digest=pairing.commitment(TERMS),
         root_key=fill(3, 32),
         public_key=DEVICE_KEY.public_key,
     ),

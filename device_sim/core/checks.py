@@ -13,6 +13,7 @@ from device_sim.core.memory import NO_HEAD, Memory
 from firmware_protocol import orders, tokens
 from firmware_protocol.errors import BadSignature, Malformed, ProtocolError, UnknownClaim, UnknownKey, WrongAlgorithm
 from firmware_protocol.orders import Permit, Policy, Receipt, SignedTime
+from firmware_protocol.purposes import Purpose
 from firmware_protocol.reasons import Reason
 from firmware_protocol.tokens import MAX_LIFE_S, Token
 
@@ -61,7 +62,7 @@ class Moment:
 
 def authentic_token(data: bytes, memory: Memory) -> Token | No:
     """The claims, once the signature holds; nothing about here and now."""
-    return _read(lambda: tokens.verify(data, keys=memory.order_keys), memory)
+    return _read(lambda: tokens.verify(data, keys=memory.order_keys(Purpose.TOKEN)), memory)
 
 
 def check_token(token: Token, *, memory: Memory, device_id: str, nonce: Nonce | None, moment: Moment) -> No | None:
@@ -96,7 +97,7 @@ def check_permit(
     data: bytes, *, memory: Memory, device_id: str, capture: Capture | None, page_token: int | None
 ) -> Permit | No:
     """`page_token`: the tray's now, None when it is empty."""
-    permit = _read(lambda: orders.verify(Permit, data, keys=memory.order_keys), memory)
+    permit = _read(lambda: orders.verify(Permit, data, keys=memory.order_keys(Purpose.PERMIT)), memory)
     if isinstance(permit, No):
         return permit
     if permit.device_id != device_id:
@@ -118,7 +119,7 @@ def check_permit(
 
 
 def check_receipt(data: bytes, *, memory: Memory, device_id: str) -> Receipt | No:
-    receipt = _read(lambda: orders.verify(Receipt, data, keys=memory.order_keys), memory)
+    receipt = _read(lambda: orders.verify(Receipt, data, keys=memory.order_keys(Purpose.RECEIPT)), memory)
     if isinstance(receipt, No):
         return receipt
     known = memory.hash_at(receipt.up_to_seq)
@@ -133,12 +134,13 @@ def check_receipt(data: bytes, *, memory: Memory, device_id: str) -> Receipt | N
 
 def check_policy(data: bytes, *, memory: Memory, device_id: str) -> Policy | No:
     """The recovery key may order what the issuer may not: a new issuer, an earlier time floor."""
-    policy = _read(lambda: orders.verify(Policy, data, keys=memory.order_keys | memory.recovery_keys), memory)
+    issuer = memory.order_keys(Purpose.POLICY)
+    policy = _read(lambda: orders.verify(Policy, data, keys=issuer | memory.recovery_keys), memory)
     if isinstance(policy, No):
         return policy
-    by_issuer = not isinstance(_read(lambda: orders.verify(Policy, data, keys=memory.order_keys), memory), No)
+    by_issuer = not isinstance(_read(lambda: orders.verify(Policy, data, keys=issuer), memory), No)
     lowers = policy.time_floor_ms is not None and policy.time_floor_ms < memory.floor_ms
-    reserved = lowers or policy.next_issuer_key is not None
+    reserved = lowers or policy.next_issuer_keys is not None
     no = _first_no(
         (policy.device_id != device_id, Reason.WRONG_DEVICE, "for another device"),
         (by_issuer and reserved, Reason.UNKNOWN_KEY, "only the recovery key may order that"),
@@ -152,7 +154,7 @@ def check_policy(data: bytes, *, memory: Memory, device_id: str) -> Policy | No:
 
 
 def check_time(data: bytes, *, memory: Memory, device_id: str, nonce: Nonce | None, now_ms: int) -> SignedTime | No:
-    signed = _read(lambda: orders.verify(SignedTime, data, keys=memory.order_keys), memory)
+    signed = _read(lambda: orders.verify(SignedTime, data, keys=memory.order_keys(Purpose.TIME)), memory)
     if isinstance(signed, No):
         return signed
     no = _first_no(

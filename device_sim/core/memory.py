@@ -9,7 +9,8 @@ from device_sim.core.records import Kind, Record
 from firmware_protocol import cbor, cose, events, tokens
 from firmware_protocol.events import Event, Outcome
 from firmware_protocol.labelled import from_map, label, to_map
-from firmware_protocol.orders import Policy, Receipt, Terms
+from firmware_protocol.orders import ORDER_PURPOSES, Policy, Receipt, Terms
+from firmware_protocol.purposes import Purpose
 from firmware_protocol.tokens import Token
 
 SLOTS: Final = 2
@@ -47,7 +48,7 @@ class Memory:
     tampered: bool = label(11)
     floor_ms: int = label(12)
     heads: tuple[bytes, ...] = label(13, size=8)
-    issuers: tuple[bytes, ...] = label(14, size=32)
+    issuers: tuple[bytes, ...] = label(14, size=32)  # five per issuer, as in Terms; the newest issuer last
     spent: tuple[bytes, ...] = label(15, size=16)
     past: tuple[bytes, ...] = label(16, size=8)  # chain hashes up to `seq`, newest last
     photos: tuple[bytes, ...] = label(17, size=32)  # pictures that no receipt has named yet
@@ -60,10 +61,10 @@ class Memory:
     def paired(self) -> bool:
         return self.terms is not None
 
-    @property
-    def order_keys(self) -> dict[bytes, bytes]:
-        """Keys that may sign tokens, permits, receipts, time, policy: the issuer, and the next one during a change."""
-        return cose.keyring(*self.issuers)
+    def order_keys(self, purpose: Purpose) -> dict[bytes, bytes]:
+        """Keys that may sign orders of `purpose`: the issuer's, and the next issuer's during a change."""
+        at = ORDER_PURPOSES.index(purpose)
+        return cose.keyring(*self.issuers[at :: len(ORDER_PURPOSES)])
 
     @property
     def recovery_keys(self) -> dict[bytes, bytes]:
@@ -187,9 +188,9 @@ def _after_orders(memory: Memory, event: Event, attachment: bytes | None) -> Mem
             return _granted(memory, token_id, attachment)
         case events.Closed():
             return dataclasses.replace(memory, token=None, strokes_used=0)
-        case events.Paired(issuer_key=issuer) if attachment is not None:
+        case events.Paired() if attachment is not None:
             terms = from_map(Terms, cbor.decode_map(attachment))
-            return dataclasses.replace(memory, terms=terms, issuers=(issuer,))
+            return dataclasses.replace(memory, terms=terms, issuers=terms.issuer_keys)
         case events.PolicySet() if attachment is not None:
             return _ordered(memory, attachment)
         case events.TimeSet(unix_ms=unix_ms):
@@ -222,8 +223,8 @@ def _ordered(memory: Memory, signed_policy: bytes) -> Memory:
     by_recovery = parts.key_id in memory.recovery_keys
     floor = memory.floor_ms if policy.time_floor_ms is None else policy.time_floor_ms
     issuers = memory.issuers
-    if policy.next_issuer_key is not None and policy.next_issuer_key not in issuers:
-        issuers = (*issuers, policy.next_issuer_key)[-2:]
+    if policy.next_issuer_keys is not None:
+        issuers = (*issuers[-len(ORDER_PURPOSES) :], *policy.next_issuer_keys)
     return dataclasses.replace(
         memory,
         epoch=max(memory.epoch, policy.epoch),

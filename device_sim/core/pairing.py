@@ -92,7 +92,7 @@ class Pairing:
             return
         paired = events.Paired(
             installation_id=terms.installation_id,
-            issuer_key=terms.issuer_key,
+            terms_digest=pairing.commitment(terms),
             root_key=terms.root_key,
             public_key=self._parts.key.public_key,
         )

@@ -7,12 +7,14 @@ from uuid import UUID
 from sqlmodel import Session
 
 from firmware_protocol import orders
+from firmware_protocol.purposes import Purpose
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
 from server.devices import outbox, store
 from server.devices.errors import DeviceNotActive, NoSuchDevice, NotSignedInAtDevice, WrongGateway, WrongStateStep
 from server.devices.keys import issuer
 from server.devices.models import Device, KeeperSession, MountedHead
+from server.devices.publishing import PUBLISH_JOB
 from server.devices.schemas import (
     DeviceKeyRead,
     DeviceRead,
@@ -31,6 +33,7 @@ from server.identity import service as identity
 from server.identity.entries import EntryType
 from server.identity.limits import LoginLimits
 from server.identity.schemas import PersonRead
+from server.jobs import service as jobs
 
 KEEPER_SESSION_LIFE: Final = timedelta(hours=8)
 POLICY_LIFE: Final = timedelta(days=30)
@@ -167,8 +170,9 @@ def set_state(
     row.state, row.epoch = state.value, row.epoch + 1
     db.add(row)
     db.flush()
+    jobs.enqueue(db, PUBLISH_JOB, {}, now=run.now())
     policy = orders.Policy(device_id=device_id, epoch=row.epoch, suspended=state is DeviceState.SUSPENDED)
-    signed = orders.sign(policy, key=issuer(run))
+    signed = orders.sign(policy, key=issuer(run, Purpose.POLICY))
     outbox.send_down(
         db, run, device_id=device_id, kind=DownKind.POLICY, payload=signed, expires_at=run.now() + POLICY_LIFE
     )
@@ -196,7 +200,7 @@ def rename(db: Session, scope: Scope, *, device_id: str, name: str) -> DeviceRea
 def signed_time(run: Runtime, *, device_id: str, boot_nonce: bytes) -> bytes:
     """Server time over the device's boot nonce; the device takes it for 10 s."""
     order = orders.SignedTime(device_id=device_id, boot_nonce=boot_nonce, unix_ms=round(run.now().timestamp() * 1000))
-    return orders.sign(order, key=issuer(run))
+    return orders.sign(order, key=issuer(run, Purpose.TIME))
 
 
 def note_proof(db: Session, *, device_id: str, seq: int, counter: int, firmware: str, time_ms: int | None) -> None:

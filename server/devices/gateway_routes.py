@@ -7,7 +7,15 @@ from fastapi import APIRouter
 from server.core.db import Db, DbRead
 from server.core.errors import errors
 from server.devices import service
-from server.devices.errors import KeyIdTaken, NoSuchDevice, NoSuchPairing, PairingOver, UnknownGateway, WrongGateway
+from server.devices.errors import (
+    BadEvent,
+    KeyIdTaken,
+    NoSuchDevice,
+    NoSuchPairing,
+    PairingOver,
+    UnknownGateway,
+    WrongGateway,
+)
 from server.devices.guard import CurrentGateway
 from server.devices.schemas import (
     BootNonceIn,
@@ -15,6 +23,7 @@ from server.devices.schemas import (
     HelloOut,
     KeeperRead,
     PairingDeviceIn,
+    PairingEventIn,
     PairingIn,
     PairingOpened,
     PairingStatus,
@@ -63,3 +72,9 @@ def device_answer(pairing_id: UUID, body: PairingDeviceIn, db: Db, run: Run, gat
 @router.get("/pairings/{pairing_id}", responses=errors(NoSuchPairing))
 def pairing_status(pairing_id: UUID, db: DbRead, run: Run, gateway: CurrentGateway) -> PairingStatus:
     return PairingStatus(state=service.pairing_status(db, run, gateway, pairing_id=pairing_id))
+
+
+@router.post("/pairings/{pairing_id}/event", responses=errors(NoSuchPairing, BadEvent))
+def pairing_event(pairing_id: UUID, body: PairingEventIn, db: Db, run: Run, gateway: CurrentGateway) -> PairingStatus:
+    state = service.pairing_event(db, run, gateway, pairing_id=pairing_id, event=bytes.fromhex(body.event))
+    return PairingStatus(state=state)

@@ -1,19 +1,16 @@
-"""Which server keys a device obeys. A device pins one issuer key; the purpose in each object tells the orders apart."""
+"""Which server keys a device obeys: one per purpose, pinned at pairing in the order of ORDER_PURPOSES."""
 
-from typing import Final
-
+from firmware_protocol.orders import ORDER_PURPOSES
 from firmware_protocol.purposes import Purpose
 from server.core.runtime import Runtime
 from server.core.signer import Signer
 
-ISSUER: Final = Purpose.TOKEN
+
+def issuer(run: Runtime, purpose: Purpose) -> Signer:
+    """Signs what a device obeys for this purpose, and nothing else."""
+    return run.keys.signer(purpose)
 
 
-def issuer(run: Runtime) -> Signer:
-    """Signs whatever a device obeys: tokens, permits, receipts, time, policy."""
-    return run.keys.signer(ISSUER)
-
-
-def issuer_key(run: Runtime) -> bytes:
-    """32 bytes, as devices pin it."""
-    return run.keys.public_key(ISSUER)
+def issuer_keys(run: Runtime) -> tuple[bytes, ...]:
+    """Five keys of 32 bytes, as devices pin them."""
+    return tuple(run.keys.public_key(purpose) for purpose in ORDER_PURPOSES)

@@ -12,17 +12,19 @@ from uuid import UUID
 
 from sqlmodel import Session
 
-from firmware_protocol import cbor, cose, pairing
+from firmware_protocol import cbor, cose, events, pairing
+from firmware_protocol.errors import ProtocolError
 from firmware_protocol.events import Event, Paired
 from firmware_protocol.labelled import from_map, to_map
 from firmware_protocol.orders import Terms
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import store
-from server.devices.errors import KeyIdTaken, NoSuchPairing, PairingOver
+from server.devices.errors import BadEvent, KeyIdTaken, NoSuchPairing, PairingOver
 from server.devices.fleet import read
-from server.devices.keys import issuer_key
+from server.devices.keys import issuer_keys
 from server.devices.models import Device, DeviceKey, Pairing
+from server.devices.publishing import PUBLISH_JOB
 from server.devices.schemas import (
     DeviceRead,
     DeviceState,
@@ -36,6 +38,7 @@ from server.devices.schemas import (
 )
 from server.identity import entries
 from server.identity.entries import EntryType
+from server.jobs import service as jobs
 from server.ledger import service as ledger
 from server.verification.trust import read_bundle
 
@@ -147,17 +150,27 @@ def note_paired(db: Session, run: Runtime, event: Event) -> bool:
     if not isinstance(body, Paired):
         return False
     for row in store.confirmed_pairings(db, event.header.device_id):
-        terms = _terms_of(row)
-        same = (body.installation_id, body.issuer_key, body.root_key, body.public_key) == (
-            terms.installation_id,
-            terms.issuer_key,
-            terms.root_key,
-            row.public_key,
-        )
+        same = (body.terms_digest, body.public_key) == (pairing.commitment(_terms_of(row)), row.public_key)
         if same and row.generation == event.header.generation:
             _enrol(db, run, row, event)
             return True
     return False
+
+
+def pairing_event(db: Session, run: Runtime, gateway: GatewayRead, *, pairing_id: UUID, event: bytes) -> PairingState:
+    """The device's signed PAIRED, brought by the gateway ahead of the ledger; counts once the digits are confirmed.
+
+    Raises: NoSuchPairing, BadEvent.
+    """
+    row = store.pairing(db, pairing_id, gateway_id=gateway.gateway_id)
+    if row is None or row.public_key is None:
+        raise NoSuchPairing
+    try:
+        paired = events.verify(event, keys=cose.keyring(row.public_key))
+    except ProtocolError as error:
+        raise BadEvent(why=error.code) from error
+    note_paired(db, run, paired)
+    return _state(row, run)
 
 
 def _enrol(db: Session, run: Runtime, row: Pairing, event: Event) -> None:
@@ -169,6 +182,7 @@ def _enrol(db: Session, run: Runtime, row: Pairing, event: Event) -> None:
     db.add(row)
     db.add(device)
     db.flush()
+    jobs.enqueue(db, PUBLISH_JOB, {}, now=run.now())
     transcript = row.terms + row.device_id.encode() + row.public_key + row.device_nonce
     entries.record(
         db,
@@ -229,7 +243,7 @@ def _terms(run: Runtime) -> Terms:
     anchor = read_bundle((run.settings.home / "trust.cose").read_bytes()).anchor
     return Terms(
         installation_id=anchor.installation_id.bytes,
-        issuer_key=issuer_key(run),
+        issuer_keys=issuer_keys(run),
         recovery_key=anchor.root_key,
         root_key=anchor.root_key,
         server_nonce=run.rng.token_bytes(16),

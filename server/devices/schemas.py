@@ -125,7 +125,7 @@ class PairingOpened(Out):
 
 class TermsOut(Out):
     installation_id: HexBytes
-    issuer_key: HexBytes
+    issuer_keys: tuple[HexBytes, ...]
     recovery_key: HexBytes
     root_key: HexBytes
     server_nonce: HexBytes
@@ -134,6 +134,10 @@ class TermsOut(Out):
 
 class PairingTerms(Out):
     terms: TermsOut
+
+
+class PairingEventIn(In):
+    event: Annotated[Hex, Field(max_length=1024)]
 
 
 class PairingStatus(Out):

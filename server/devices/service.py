@@ -20,13 +20,14 @@ from server.devices.fleet import (
     signed_time,
 )
 from server.devices.gateways import enrol_gateway, forget_gateway, renew_gateway_secret
-from server.devices.keys import issuer, issuer_key
+from server.devices.keys import issuer, issuer_keys
 from server.devices.outbox import resend, send_down
 from server.devices.pairing import (
     confirm_pairing,
     device_answer,
     note_paired,
     open_pairings,
+    pairing_event,
     pairing_status,
     refuse_pairing,
     start_pairing,
@@ -47,13 +48,14 @@ __all__ = [
     "head_in",
     "hello",
     "issuer",
-    "issuer_key",
+    "issuer_keys",
     "keeper_signed_in",
     "keys_of",
     "live_devices_for",
     "note_paired",
     "note_proof",
     "open_pairings",
+    "pairing_event",
     "pairing_status",
     "refuse_pairing",
     "rename",

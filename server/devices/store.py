@@ -102,3 +102,13 @@ def down(db: Session, ids: Sequence[UUID]) -> Sequence[DownMessage]:
 def down_by_digest(db: Session, device_id: str, digest: bytes) -> Sequence[DownMessage]:
     query = select(DownMessage).where(DownMessage.device_id == device_id, DownMessage.digest == digest)
     return db.exec(query).all()
+
+
+def all_keys(db: Session) -> list[tuple[Device, DeviceKey]]:
+    """Of every tenant: the trust bundle is one for the installation."""
+    rows = db.exec(
+        select(Device, DeviceKey)
+        .where(Device.device_id == DeviceKey.device_id)
+        .order_by(col(DeviceKey.device_id), col(DeviceKey.generation))
+    )
+    return [(device, key) for device, key in rows]

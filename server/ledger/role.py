@@ -33,8 +33,6 @@ from server.ledger.sequencer import Acknowledged, Outcome, Sequencer, Signers
 
 PROJECT_EVENTS: Final = "events.project"
 """Job for the events slice: {"from": first index, "to": last index}, both included."""
-ISSUER: Final = Purpose.TOKEN
-"""Devices pin one issuer key for all orders; the COSE purpose keeps a receipt from passing for a token."""
 BUSY_POLL_S: Final = 0.02
 IDLE_POLL_S: Final = 0.1
 BUSY_FOR_S: Final = 2.0
@@ -74,7 +72,7 @@ def run(runtime: Runtime, *, stop: threading.Event, ready: Callable[[], None], o
     )
     desk = ReceiptDesk(
         runtime.db,
-        signer=runtime.keys.signer(ISSUER),
+        signer=runtime.keys.signer(Purpose.RECEIPT),
         clock=runtime.clock,
         resend_s=options.resend_s,
     )

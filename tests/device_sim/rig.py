@@ -19,7 +19,7 @@ from firmware_protocol.framing import FrameDecoder, encode_frame
 from firmware_protocol.messages import Message
 from firmware_protocol.orders import Permit, Receipt
 from firmware_protocol.tokens import SealClaims, Token
-from tests.device_sim.world import DOCUMENT, HEAD, ISSUER, TERMS, UNIX_S
+from tests.device_sim.world import DOCUMENT, HEAD, ISSUER, PERMITS, RECEIPTS, TERMS, UNIX_S
 
 PATIENCE_S = 20.0
 DPI = "150"
@@ -220,7 +220,7 @@ class Rig:
             photo_digest=seen.photo_digest,
             stroke_nonce=seen.stroke_nonce,
         )
-        return orders.sign(permit, key=ISSUER)
+        return orders.sign(permit, key=PERMITS)
 
     def unlock(self, token_id: bytes) -> None:
         """Photo, permit, latch free; notices up to here are heard and done with."""
@@ -239,7 +239,7 @@ class Rig:
             chain_hash=hello.chain_hash,
             photo_digests=photos,
         )
-        return orders.sign(receipt, key=ISSUER)
+        return orders.sign(receipt, key=RECEIPTS)
 
     def event(self, seq: int) -> bytes:
         answer = self.ask(messages.ReadEventRequest(seq=seq))

@@ -3,6 +3,8 @@
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device_sim.core.limits import BURST, REFILL_MS
 from firmware_protocol import cbor, cose, events, messages, orders, tokens
@@ -11,18 +13,14 @@ from firmware_protocol.messages import State
 from firmware_protocol.orders import Receipt
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.reasons import Reason
-from tests.device_sim.world import DEVICE_ID, ISSUER, RECOVERY, STRANGER, TERMS, UNIX_S, World
-
-
-@pytest.fixture(autouse=True)
-def _latch_never_moves(world: World) -> object:
-    """Whatever is refused, the lever stays blocked."""
-    yield
-    assert not world.shaft.free
+from tests.device_sim.world import DEVICE_ID, ISSUER, RECEIPTS, RECOVERY, STRANGER, TERMS, UNIX_S, World
 
 
 def offer(world: World, token: bytes) -> Reason:
-    return world.refused(messages.TokenRequest(token=token))
+    """Why a token is refused; the lever stays blocked."""
+    reason = world.refused(messages.TokenRequest(token=token))
+    assert not world.shaft.free
+    return reason
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
@@ -257,7 +255,7 @@ def test_a_receipt_for_another_history_is_refused(world: World, changes: dict[st
         "chain_hash": hashlib.sha256(world.event_bytes(2)).digest(),
         "photo_digests": (),
     }
-    receipt = orders.sign(Receipt(**(claims | changes)), key=ISSUER)  # type: ignore[arg-type]
+    receipt = orders.sign(Receipt(**(claims | changes)), key=RECEIPTS)  # type: ignore[arg-type]
     assert world.refused(messages.ReceiptRequest(receipt=receipt)) is reason
     assert world.device.memory.acked_seq == 0
 
@@ -295,12 +293,20 @@ def test_a_suspended_device_stops_and_an_old_policy_does_not_wake_it(world: Worl
 
 
 def test_only_the_recovery_key_names_a_new_issuer(world: World) -> None:
-    new = STRANGER.public_key
-    assert world.refused(messages.PolicyRequest(policy=world.policy(next_issuer_key=new))) is Reason.UNKNOWN_KEY
-    order = world.policy(next_issuer_key=new, key=RECOVERY)
+    new = (STRANGER.public_key, *TERMS.issuer_keys[1:])
+    assert world.refused(messages.PolicyRequest(policy=world.policy(next_issuer_keys=new))) is Reason.UNKNOWN_KEY
+    order = world.policy(next_issuer_keys=new, key=RECOVERY)
     assert world.ask(messages.PolicyRequest(policy=order)) == messages.Accepted()
     world.boot()
     world.grant(key=STRANGER, epoch=1)
+
+
+def test_the_key_for_tokens_signs_no_permits_and_no_receipts(world: World) -> None:
+    world.grant()
+    world.lay()
+    seen = world.capture()
+    assert world.refused(messages.PermitRequest(permit=world.permit(seen, key=ISSUER))) is Reason.UNKNOWN_KEY
+    assert world.refused(messages.ReceiptRequest(receipt=world.receipt(key=ISSUER))) is Reason.UNKNOWN_KEY
 
 
 def test_the_recovery_key_signs_no_tokens(world: World) -> None:
@@ -416,6 +422,28 @@ def test_garbage_without_a_message_id_is_not_answered(world: World, garbage: byt
     world.device.take_outgoing()
     world.device.receive(garbage)
     assert [messages.decode(out).msg_id for out in world.device.take_outgoing()] in ([], [1])
+
+
+@given(
+    st.binary(max_size=600)
+    | st.builds(
+        lambda number, body: cbor.encode([1, number, 9, body]),
+        st.sampled_from(sorted(messages.TYPE_OF.values())),
+        st.dictionaries(
+            st.integers(1, 8), st.binary(max_size=40) | st.integers(0, 9) | st.text(max_size=9), max_size=5
+        ),
+    )
+)
+def test_nothing_on_the_line_stops_the_device_or_frees_the_latch(data: bytes) -> None:
+    hit = _A_DEVICE
+    hit.device.receive(data)
+    hit.shutter()
+    hit.device.take_outgoing()
+    assert not hit.shaft.free
+    assert isinstance(hit.ask(messages.StatusRequest()), messages.Status)
+
+
+_A_DEVICE = World()
 
 
 def test_a_message_of_an_unknown_type_is_refused_under_its_own_id(world: World) -> None:

@@ -37,10 +37,12 @@ class Key:
         return self._key.sign(data)
 
 
-ISSUER, RECOVERY, ROOT, DEVICE_KEY, STRANGER = (Key(name) for name in (b"issuer", b"recovery", b"root", b"dev", b"who"))
+ISSUER, PERMITS, RECEIPTS = (Key(name) for name in (b"token", b"permit", b"receipt"))
+TIME, POLICIES = (Key(name) for name in (b"time", b"policy"))
+RECOVERY, ROOT, DEVICE_KEY, STRANGER = (Key(name) for name in (b"recovery", b"root", b"dev", b"who"))
 TERMS = Terms(
     installation_id=bytes(16),
-    issuer_key=ISSUER.public_key,
+    issuer_keys=tuple(key.public_key for key in (ISSUER, PERMITS, RECEIPTS, TIME, POLICIES)),
     recovery_key=RECOVERY.public_key,
     root_key=ROOT.public_key,
     server_nonce=b"n" * 16,
@@ -239,8 +241,11 @@ class World:
             self.device.photographed(order.number, self.tray.shoot(order))
 
     def refused(self, message: Message) -> Reason:
+        """Why the device says no; a no never frees the latch."""
+        free = self.shaft.free
         answer = self.ask(message)
         assert isinstance(answer, messages.Refused), answer
+        assert self.shaft.free <= free
         return answer.reason
 
     # --- the keeper ---------------------------------------------------------------------------------------------------
@@ -320,7 +325,7 @@ class World:
         assert isinstance(answer, messages.Captured), answer
         return answer
 
-    def permit(self, seen: messages.Captured, *, key: SigningKey = ISSUER, page: int = 1, **changes: object) -> bytes:
+    def permit(self, seen: messages.Captured, *, key: SigningKey = PERMITS, page: int = 1, **changes: object) -> bytes:
         """The permit that would open; `changes` replace fields of it."""
         token_id = self.device.memory.open_token()
         claims: dict[str, object] = {
@@ -344,7 +349,7 @@ class World:
         self.unlock()
         assert self.pull()
 
-    def receipt(self, *, up_to: int | None = None, photos: tuple[bytes, ...] = (), key: SigningKey = ISSUER) -> bytes:
+    def receipt(self, *, up_to: int | None = None, photos: tuple[bytes, ...] = (), key: SigningKey = RECEIPTS) -> bytes:
         seq = self.device.memory.seq if up_to is None else up_to
         chain_hash = hashlib.sha256(self.event_bytes(seq)).digest()
         return orders.sign(
@@ -363,14 +368,14 @@ class World:
                 chain_hash=memory.chain_hash,
                 photo_digests=photos,
             ),
-            key=ISSUER,
+            key=RECEIPTS,
         )
 
-    def policy(self, *, key: SigningKey = ISSUER, epoch: int = 1, suspended: bool = False, **more: object) -> bytes:
+    def policy(self, *, key: SigningKey = POLICIES, epoch: int = 1, suspended: bool = False, **more: object) -> bytes:
         order = Policy(device_id=DEVICE_ID, epoch=epoch, suspended=suspended, **more)  # type: ignore[arg-type]
         return orders.sign(order, key=key)
 
-    def signed_time(self, *, nonce: bytes, unix_ms: int = UNIX_S * 1000, key: SigningKey = ISSUER) -> bytes:
+    def signed_time(self, *, nonce: bytes, unix_ms: int = UNIX_S * 1000, key: SigningKey = TIME) -> bytes:
         return orders.sign(SignedTime(device_id=DEVICE_ID, boot_nonce=nonce, unix_ms=unix_ms), key=key)
 
     def hello(self) -> messages.Hello:

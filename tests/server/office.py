@@ -1,4 +1,4 @@
-"""An office for tests: a gateway, a device that signs with its own key, a keeper beside it, and the ledger's sequencer."""
+"""An office for tests: a gateway, a device that signs with its own key, a keeper beside it, the sequencer."""
 
 import hashlib
 import io
@@ -239,7 +239,7 @@ def office(company: Company, gateway: GatewayMade) -> Office:
     paired = pen.write(
         Paired(
             installation_id=terms.installation_id,
-            issuer_key=terms.issuer_key,
+            terms_digest=opened.commitment,
             root_key=terms.root_key,
             public_key=pen.key.public_key,
         )

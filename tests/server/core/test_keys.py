@@ -21,7 +21,7 @@ from server.core import ceremony, keyfile, shamir, tls
 from server.core.ceremony import HomeExists
 from server.core.clock import FixedClock, SystemClock
 from server.core.keyfile import KeyUnreadable
-from server.core.keystore import DEVICE_PURPOSES, SERVER_PURPOSES, KeyStore
+from server.core.keystore import SERVER_PURPOSES, KeyStore
 from server.core.rng import SeededRng, SystemRng
 from server.core.settings import Settings
 from server.core.shamir import Share, SharesBroken
@@ -71,10 +71,8 @@ def test_each_purpose_has_its_own_key_and_signs_for_it_alone(keys: KeyStore) -> 
     assert keys.signer(Purpose.TOKEN) is signers[Purpose.TOKEN]
 
 
-def test_what_a_device_obeys_is_signed_by_the_one_issuer_key_that_it_pins(keys: KeyStore) -> None:
-    assert len({keys.public_key(purpose) for purpose in DEVICE_PURPOSES}) == 1
-    others = [purpose for purpose in SERVER_PURPOSES if purpose not in DEVICE_PURPOSES]
-    assert len({keys.public_key(purpose) for purpose in others}) == len(others)
+def test_every_purpose_has_a_key_of_its_own(keys: KeyStore) -> None:
+    assert len({keys.public_key(purpose) for purpose in SERVER_PURPOSES}) == len(SERVER_PURPOSES)
 
 
 def test_no_key_signs_events_for_a_device(keys: KeyStore) -> None:

@@ -36,7 +36,7 @@ def test_the_approved_page_gets_one_permit_for_this_photo(office: Office, compan
     answer = ask(office, event, preview)
     assert (answer.answer, answer.reason, answer.permit_sent, answer.page) == ("match", "ok", True, 1)
     (signed,) = permits_sent(office)
-    permit = orders.verify(orders.Permit, signed, keys=cose.keyring(devices.issuer_key(office.run)))
+    permit = orders.verify(orders.Permit, signed, keys=cose.keyring(devices.issuer_keys(office.run)[1]))
     assert (permit.stroke, permit.stroke_nonce) == (1, b"n" * 16)
     assert permit.page_digest == orders.page_digest(request.document_digest, 1)
     again = ask(office, event, preview)

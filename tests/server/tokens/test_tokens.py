@@ -47,7 +47,7 @@ def test_a_token_says_what_was_approved(office: Office, company: Company) -> Non
     with office.run.db.read() as db:
         (row,) = service.tokens_of(db, company.everywhere, request.id)
         down = outbox.due(db, office.run.now())
-    token = tokens.verify(row.signed, keys=cose.keyring(devices.issuer_key(office.run)))
+    token = tokens.verify(row.signed, keys=cose.keyring(devices.issuer_keys(office.run)[0]))
     assert (token.device_id, token.nonce, token.token_id) == (office.pen.device_id, b"n" * 16, out.token_id)
     assert (token.seal.max_strokes, token.seal.slot) == (2, 1)
     assert token.seal.document_digest == request.document_digest
