@@ -5,7 +5,6 @@ from pathlib import Path
 
 from device_sim.core.memory import SLOTS
 from device_sim.process.disk import write_durably
-from device_sim.scene.errors import ArtworkInvalid
 from device_sim.scene.head import HeadArtwork
 
 ID_SIZE = 8
@@ -43,6 +42,3 @@ class Heads:
     def artwork(self, slot: int) -> HeadArtwork | None:
         found = self._mounted.get(slot)
         return found[1] if found else None
-
-
-__all__ = ["ArtworkInvalid", "Heads"]

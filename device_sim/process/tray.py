@@ -55,7 +55,8 @@ class Tray:
             printed = order.code is not None and self._scene.print_code(
                 order.code.url, short_code=order.code.short_code
             )
-            self._faults.reach("after_print" if order.code else "")
+            if order.code is not None:
+                self._faults.reach("after_print")
             if self._faults.has(Fault.CAMERA_FAILS):
                 return NoShot(reason=Reason.CAMERA_FAILED, code_printed=printed)
             page_token = self._scene.page_token
