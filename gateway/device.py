@@ -180,6 +180,14 @@ class DeviceAgent:
         self.enrolment = next((d["status"] for d in answer["devices"] if d["device_id"] == hello.device_id), "unknown")
         self._send_wake.set()
 
+    async def _tell_heads(self) -> None:
+        """Another head sits in the device: headquarters should know before somebody waits for it."""
+        try:
+            self.hello = await self.ask(messages.HelloRequest(), Hello)
+            await self.greet()
+        except GatewayError as error:
+            log.info("hello_failed", device=self.device_id, error=str(error))
+
     async def _set_clock(self) -> None:
         hello = await self.ask(messages.HelloRequest(), Hello)  # a nonce counts for ten seconds; this one is fresh
         signed = await self._office.head_office.signed_time(self.device_id, hello.boot_nonce)
@@ -220,6 +228,8 @@ class DeviceAgent:
         except ProtocolError:
             log.warning("odd_event", device=kept.device_id, seq=kept.seq)
             return
+        if isinstance(body, events.HeadChanged):
+            self._spawn(self._tell_heads())
         if getattr(body, "token_id", None) != self._token_id or self._token_id is None:
             return
         left = self.session.strokes_left
@@ -288,24 +298,31 @@ class DeviceAgent:
                 awaited.arrived.set_result(payload)
         if kind in ("receipt", "policy"):
             self._spawn(self._relay(kind, payload))
-        self._office.uplink.delivered(self.device_id, kind=kind, sha256=hashlib.sha256(payload).hexdigest())
+        else:
+            self._delivered(kind, payload)
 
     async def _relay(self, kind: str, payload: bytes) -> None:
         try:
             if kind == "policy":
                 await self.ask(messages.PolicyRequest(policy=payload), messages.Accepted)
+                self._delivered(kind, payload)
                 return
             await self.ask(messages.ReceiptRequest(receipt=payload), messages.Accepted)
             receipt = from_map(Receipt, cbor.decode_map(cose.parse1(payload).payload))
         except (GatewayError, ProtocolError) as error:
             log.warning("order_not_delivered", kind=kind, device=self.device_id, error=str(error))
             return
+        self._delivered(kind, payload)
         outbox = self._office.outbox
         await asyncio.to_thread(outbox.settle, receipt.device_id, receipt.generation, receipt.up_to_seq)
         for digest in receipt.photo_digests:
             outbox.photo_settled(digest)
             self._office.photos.drop(digest)
         self._office.changed()
+
+    def _delivered(self, kind: str, payload: bytes) -> None:
+        """The order is where it belongs; headquarters may stop sending it."""
+        self._office.uplink.delivered(self.device_id, kind=kind, sha256=hashlib.sha256(payload).hexdigest())
 
     async def _await_down(self, kind: str, fits: Callable[[bytes], bool], ask: Callable[[], Any]) -> bytes:
         """Ask headquarters, and wait for the signed bytes; the same question brings the same bytes again."""
