@@ -18,6 +18,37 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "alarm",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=True),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("leaf_hash"),
+    )
+    op.create_index("ix_alarm_tenant", "alarm", ["tenant_id", "created_at"], unique=False)
+    op.create_table(
+        "announced_photo",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=True),
+        sa.Column("stroke", sa.Integer(), nullable=True),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("stored_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id", "digest"),
+    )
+    op.create_table(
         "blob",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -46,6 +77,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("location"),
         sa.UniqueConstraint("tenant_id", "digest"),
     )
+    op.create_table(
+        "change",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("at", db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_change_tenant_id"), "change", ["tenant_id"], unique=False)
     op.create_table(
         "device_key",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -339,6 +380,39 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "public_code",
+        sa.Column("code_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("short_code", sa.String(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("seal_id", sa.Uuid(), nullable=False),
+        sa.Column("form", sa.Integer(), nullable=False),
+        sa.Column("time_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("pages", sa.Integer(), nullable=False),
+        sa.Column("copy_number", sa.Integer(), nullable=False),
+        sa.Column("copies", sa.Integer(), nullable=False),
+        sa.Column("page", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("withdrawn_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sealed_digest", sa.LargeBinary(), nullable=True),
+        sa.Column("places", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("code_hash"),
+    )
+    op.create_index(op.f("ix_public_code_short_code"), "public_code", ["short_code"], unique=False)
+    op.create_table(
+        "public_cursor",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("next_index", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "public_seal",
+        sa.Column("seal_id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("state_since_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("codes_since_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("seal_id"),
+    )
+    op.create_table(
         "scan",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -366,6 +440,38 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("token_id", "stroke", "stroke_nonce"),
     )
+    op.create_table(
+        "stroke",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=False),
+        sa.Column("stroke", sa.Integer(), nullable=False),
+        sa.Column("plan_index", sa.Integer(), nullable=False),
+        sa.Column("copy_number", sa.Integer(), nullable=False),
+        sa.Column("page", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("counter", sa.Integer(), nullable=True),
+        sa.Column("seen_ms", sa.Integer(), nullable=True),
+        sa.Column("intent_ms", sa.Integer(), nullable=True),
+        sa.Column("done_ms", sa.Integer(), nullable=True),
+        sa.Column("before_preview", sa.LargeBinary(), nullable=True),
+        sa.Column("before_photo", sa.LargeBinary(), nullable=True),
+        sa.Column("after_preview", sa.LargeBinary(), nullable=True),
+        sa.Column("after_photo", sa.LargeBinary(), nullable=True),
+        sa.Column("trace_code", sa.LargeBinary(), nullable=True),
+        sa.Column("short_code", sa.String(), nullable=True),
+        sa.Column("seen_leaf", sa.LargeBinary(), nullable=True),
+        sa.Column("intent_leaf", sa.LargeBinary(), nullable=True),
+        sa.Column("done_leaf", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("token_id", "stroke"),
+    )
+    op.create_index("ix_stroke_request", "stroke", ["request_id", "plan_index"], unique=False)
+    op.create_index(op.f("ix_stroke_short_code"), "stroke", ["short_code"], unique=False)
     op.create_table(
         "stroke_use",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -626,6 +732,27 @@ def upgrade() -> None:
         sa.UniqueConstraint("request_id", "revision", "approver_id"),
     )
     op.create_table(
+        "filed_record",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("document_class", sa.String(), nullable=False),
+        sa.Column("document_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("leaves", sa.JSON(), nullable=False),
+        sa.Column("photos", sa.JSON(), nullable=False),
+        sa.Column("record_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("request_id"),
+    )
+    op.create_index("ix_filed_record_tenant", "filed_record", ["tenant_id", "created_at"], unique=False)
+    op.create_table(
         "stamp_token",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -662,6 +789,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_stamp_token_request", table_name="stamp_token")
     op.drop_table("stamp_token")
+    op.drop_index("ix_filed_record_tenant", table_name="filed_record")
+    op.drop_table("filed_record")
     op.drop_table("decision")
     op.drop_index("ix_stamp_request_state", table_name="stamp_request")
     op.drop_table("stamp_request")
@@ -685,8 +814,15 @@ def downgrade() -> None:
     op.drop_table("branch")
     op.drop_table("tenant")
     op.drop_table("stroke_use")
+    op.drop_index(op.f("ix_stroke_short_code"), table_name="stroke")
+    op.drop_index("ix_stroke_request", table_name="stroke")
+    op.drop_table("stroke")
     op.drop_table("stamp_permit")
     op.drop_table("scan")
+    op.drop_table("public_seal")
+    op.drop_table("public_cursor")
+    op.drop_index(op.f("ix_public_code_short_code"), table_name="public_code")
+    op.drop_table("public_code")
     op.drop_table("pairing")
     op.drop_table("page_picture")
     op.drop_table("mounted_head")
@@ -720,5 +856,10 @@ def downgrade() -> None:
     op.drop_table("down_message")
     op.drop_table("document")
     op.drop_table("device_key")
+    op.drop_index(op.f("ix_change_tenant_id"), table_name="change")
+    op.drop_table("change")
     op.drop_table("blob_upload")
     op.drop_table("blob")
+    op.drop_table("announced_photo")
+    op.drop_index("ix_alarm_tenant", table_name="alarm")
+    op.drop_table("alarm")
