@@ -192,10 +192,10 @@ def _of_pdf(data: bytes, pins: list[Pin]) -> Answer:
 
 
 def _seal_verdict(data: bytes, pins: list[Pin]) -> Any:  # noqa: ANN401 - pyHanko loads only where a PDF is checked
-    from server.archive.sealed import seal_verdict
+    from server.eseals.offline import verdict_of
 
     bundles = [pin.bundle for pin in pins if pin.bundle is not None]
-    return seal_verdict(data, bundles, now=SystemClock().now())
+    return verdict_of(data, bundles, now=SystemClock().now())
 
 
 def _sealed_checker() -> CheckSealed:

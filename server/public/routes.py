@@ -105,12 +105,12 @@ def check_pdf(request: Request, records: Records, file: Annotated[UploadFile, Fi
     if len(data) > MAX_PDF_BYTES:
         raise PdfTooLarge
     listed = sha256(data).digest() in records.sealed
-    arguments = (data, list(records.trust.anchor.authorities), list(records.trust.crls), listed)
+    arguments = (data, records.snapshot.trust, listed)
     try:
         verdict = request.app.state.judges.call("server.public.judging:judge_pdf", *arguments, timeout_s=JUDGE_S)
     except (WorkerTimeout, WorkerCrashed, WorkerFailed):
-        verdict = ["cannot_verify", "damaged", "", "", ""]
-    outcome, reasons, signer, sealed_at, _level = verdict
+        verdict = ["cannot_verify", "damaged", "", ""]
+    outcome, reasons, signer, sealed_at = verdict
     sealed_ms = int(datetime.fromisoformat(sealed_at).timestamp() * 1000) if sealed_at else 0
     return _page(request, "pdf.html", outcome=outcome, reasons=reasons.split(","), signer=signer, sealed_ms=sealed_ms)
 

@@ -51,7 +51,9 @@ def test_text_without_spaces_is_compared_by_two_characters() -> None:
         assert place.agrees(line[place.position - 1][0] + line[place.position][0])
 
 
-@pytest.mark.parametrize(("typed", "same"), [("Jerónimo,", "jeronimo"), ("1.200,00", "1 200 00"), ("\uff21\uff22", "ab")])
+@pytest.mark.parametrize(
+    ("typed", "same"), [("Jerónimo,", "jeronimo"), ("1.200,00", "1 200 00"), ("\uff21\uff22", "ab")]
+)
 def test_what_people_type_differently_is_the_same(typed: str, same: str) -> None:
     assert normal(typed) == normal(same)
 

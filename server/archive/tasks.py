@@ -1,0 +1,16 @@
+"""Jobs of `server.archive`, done by the worker role."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from server.archive import service
+from server.core.runtime import Runtime
+from server.jobs.service import handler
+
+FILE: Final = "archive.file"
+
+
+@handler(FILE)
+def file_request(run: Runtime, payload: dict[str, Any]) -> None:
+    """A request was finished: {"tenant", "request"} as UUIDs."""
+    service.file_request(run, tenant_id=UUID(payload["tenant"]), request_id=UUID(payload["request"]))
