@@ -53,12 +53,13 @@ router = APIRouter(prefix="/api")
 
 
 def create_app(gateway: "Gateway") -> FastAPI:
+    from gateway.session_page.origin import own_page
     from gateway.session_page.routes import page_router
 
     app = FastAPI(title="Cinnabar gateway", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.gateway = gateway
     app.add_exception_handler(GatewayError, _problem)
-    app.include_router(router)
+    app.include_router(router, dependencies=[Depends(own_page)])
     app.include_router(page_router(gateway))
     return app
 
@@ -144,6 +145,8 @@ async def _problem(_request: Request, error: Exception) -> JSONResponse:
             status = 409
         case NoSuchDevice():
             status = 404
+        case GatewayError(code="cross_site_request"):
+            status = 403
         case DeviceUnreachable() | GatewayError():
             status = 503
     body = {"type": "about:blank", "status": status, "detail": str(error), "code": getattr(error, "code", "error")}

@@ -48,6 +48,7 @@ def show_request(request: Request, request_id: UUID, run: Run, me: Me) -> Respon
         may = approvals.may_decide(db, run, me.scope, request_id)
         seal = seals.seal(db, Scope.system(asked.tenant_id), asked.seal_id)
         where = standing(db, me.scope, asked)
+        branches = identity.branches(db, Scope.system(asked.tenant_id))
         others = [other for other in approvals.requests(db, run, me.scope) if other.id != asked.id]
     return pages_of(request).page(
         request,
@@ -56,6 +57,7 @@ def show_request(request: Request, request_id: UUID, run: Run, me: Me) -> Respon
         asked=asked,
         may=may,
         seal=seal,
+        branch=next((row.name for row in branches if row.branch_path == asked.branch_path), asked.branch_path),
         own=asked.requester_id == me.person.id,
         flags=flags(asked, others),
         sheets=placing.sheets(asked, sizes, diameter_mm=seal.diameter_mm),

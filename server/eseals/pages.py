@@ -72,6 +72,23 @@ def page_words(data: bytes, index: int, dpi: int) -> list[Word]:
         return words
 
 
+def page_word_rows(data: bytes, index: int, dpi: int) -> list[list[str | float]]:
+    """`page_words` as plain rows [text, x0, y0, x1, y1], which can cross from a sandboxed worker."""
+    return [list(word) for word in page_words(data, index, dpi)]
+
+
+def page_lines(data: bytes, index: int) -> list[str]:
+    """The lines of the page's text layer, in reading order of the file; [] for a scan.
+
+    Raises: BrokenDocument, NoSuchPage.
+    """
+    with _page(data, index) as page:
+        text = page.get_textpage()
+        lines = [line.strip() for line in text.get_text_bounded().splitlines()]
+        text.close()
+        return [line for line in lines if line]
+
+
 @contextmanager
 def _page(data: bytes, index: int) -> Iterator[pypdfium2.PdfPage]:
     """Raises: BrokenDocument, NoSuchPage."""
