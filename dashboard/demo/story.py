@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from dashboard.demo.processes import Company
 from dashboard.demo.waiting import StoryFailed, until
 
 HOST: Final = "127.0.0.1"
+LINK_LIFE: Final = timedelta(hours=12)
 
 
 @dataclass(slots=True)
@@ -172,6 +174,7 @@ def request(stage: Stage) -> str:
         "reason": "Signed by both parties; the seal completes it.",
         "places": [{"page": contract.page, "x_mm": contract.x_mm, "y_mm": contract.y_mm}],
         "copies": 1,
+        "form": "both",
         "amount": contract.amount,
         "counterparty": contract.counterparty,
     }
@@ -241,6 +244,22 @@ def into_ledger(stage: Stage) -> str:
 
     device = until("ledger", "receipts for every event and photo", settled, timeout_s=40)
     return f"{device['last_seq']} events and their photos acknowledged"
+
+
+def login_link(stage: Stage, username: str, next_path: str) -> str:
+    """A path that signs this person in once. Made on this machine, by who holds the home."""
+    from server.core.runtime import Runtime
+    from server.core.settings import Settings
+    from server.identity import service as identity
+
+    run = Runtime.open(Settings.load(stage.company.home))
+    try:
+        with run.db.write() as db:
+            person = stage.players.people[username]
+            token = identity.make_login_link(db, run, person_id=person, next_path=next_path, life=LINK_LIFE)
+    finally:
+        run.close()
+    return f"/login/link/{token}"
 
 
 @dataclass(frozen=True, slots=True)
