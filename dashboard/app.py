@@ -1,36 +1,33 @@
 """The web role: the API, the screens, the live stream, the ledger's files, all behind one set of guards."""
 
-import importlib
-import pkgutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-import server
 from dashboard.pages import asking, devices, inbox, ledger, live, login, requests, seals, trust
 from dashboard.web.assets import Assets
 from dashboard.web.guarding import Guarding
 from dashboard.web.live import LiveHub
 from dashboard.web.problems import problem_page
 from dashboard.web.rendering import Pages
+from server.app import ROUTERS
+from server.archive import routes as archive
 from server.core import http
 from server.core.runtime import Runtime
 from server.devices.downlink import Downlink
 from server.devices.live import LiveDevices
+from server.events import service as events
 from server.identity.guard import EVERYONE, allow
 from server.identity.limits import LoginLimits
-from server.ledger import routes as ledger_routes
+from server.ledger import routes as log
 from server.ledger import service as ledger_service
 from server.ledger.errors import LogNotStarted
 
 SMALLEST_GZIP: Final = 600
 """Bytes; below this a header costs more than it saves."""
-_API: Final = ("routes", "gateway_routes")
-_OTHER_ROLES: Final = {"public", "ledger"}
-"""Slices whose routes are served by a process of their own, or that let the composition say who may read."""
 
 
 def create_app(runtime: Runtime) -> FastAPI:
@@ -43,7 +40,9 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.hub = hub
     app.state.login_limits = LoginLimits()
     app.state.live = LiveDevices(runtime.clock, on_change=lambda name: hub.tell(f"device:{name}"))
-    for router in (*_api_routers(), ledger_routes.public_router, ledger_routes.entries_router(allow(*EVERYONE))):
+    events.watch_changes(runtime)
+    logs = (log.public_router, log.entries_router(allow(*EVERYONE)))
+    for router in dict.fromkeys((*ROUTERS, archive.router, *logs)):
         app.include_router(router)
     for part in (login, trust, inbox, asking, requests, devices, seals, ledger, live):
         app.include_router(part.router)
@@ -51,18 +50,6 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_GZIP)
     app.add_middleware(Guarding)
     return app
-
-
-def _api_routers() -> Iterator[APIRouter]:
-    """`/api/v1` and `/gateway/v1` of every slice of the server."""
-    for slice_ in pkgutil.iter_modules(server.__path__, "server."):
-        if not slice_.ispkg or slice_.name.rpartition(".")[2] in _OTHER_ROLES:
-            continue
-        names = {module.name for module in pkgutil.iter_modules(importlib.import_module(slice_.name).__path__)}
-        for name in _API:
-            found = importlib.import_module(f"{slice_.name}.{name}") if name in names else None
-            if hasattr(found, "router"):
-                yield found.router
 
 
 @asynccontextmanager

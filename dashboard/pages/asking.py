@@ -32,6 +32,7 @@ def show_form(request: Request, run: Run, me: Requester, scan: UUID | None = Non
 @router.post("/new")
 def make_draft(
     request: Request,
+    *,
     run: Run,
     me: Requester,
     seal_id: Annotated[UUID, Form()],

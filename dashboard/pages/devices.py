@@ -1,8 +1,9 @@
 """Devices with their live state, and pairing a new one."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboard.view.fleet import fleet_row
@@ -15,12 +16,18 @@ from server.devices.live import LiveDevices
 from server.identity.guard import Run
 from server.ledger import service as ledger
 
+
+def _live_of(request: Request) -> LiveDevices:
+    live: LiveDevices = request.app.state.live
+    return live
+
+
+Live = Annotated[LiveDevices, Depends(_live_of)]
 router = APIRouter(include_in_schema=False, prefix="/devices")
 
 
 @router.get("")
-def show_devices(request: Request, db: DbRead, run: Run, me: Me) -> Response:
-    live: LiveDevices = request.app.state.live
+def show_devices(request: Request, db: DbRead, run: Run, me: Me, live: Live) -> Response:
     rows = [fleet_row(device, live.device(device.device_id), run.now()) for device in devices.devices(db, me.scope)]
     pairings = devices.open_pairings(db, run, me.scope) if me.scope.has(Role.ADMINISTRATOR) else []
     return pages_of(request).page(request, "devices.html", me=me, rows=rows, pairings=pairings)
@@ -53,8 +60,7 @@ def refuse(pairing_id: UUID, run: Run, me: Administrator) -> Response:
 
 
 @router.get("/{device_id}")
-def show_device(request: Request, device_id: str, db: DbRead, run: Run, me: Me) -> Response:
-    live: LiveDevices = request.app.state.live
+def show_device(request: Request, *, device_id: str, db: DbRead, run: Run, me: Me, live: Live) -> Response:
     device = devices.device(db, me.scope, device_id)
     heads = [head for head in ledger.device_heads(db, me.scope) if head.device_id == device_id]
     gateway = live.gateway(device.gateway_id)

@@ -37,9 +37,9 @@ def show_ledger(request: Request, db: DbRead, me: Me, about: str = "", before: i
     about = about.strip()
     if _HEX64.fullmatch(about) and ledger.entry(db, me.scope, bytes.fromhex(about)) is not None:
         return RedirectResponse(f"/ledger/{about}", status_code=303)
-    ref, device_id = (about, None) if ":" in about else (None, about or None)
-    if ref is not None and ref.startswith("device:"):
-        ref, device_id = None, ref.partition(":")[2]
+    kind, colon, value = about.partition(":")
+    ref = about if colon and kind != "device" else None
+    device_id = (value if kind == "device" else about) if ref is None and about else None
     entries = ledger.find(db, me.scope, ref=ref, device_id=device_id, before=before, limit=PAGE)
     if device_id is not None and not entries:
         entries = ledger.find(db, me.scope, ref=f"device:{device_id}", before=before, limit=PAGE)

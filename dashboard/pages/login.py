@@ -28,6 +28,7 @@ def show_login(request: Request, session: MaybeSession, next: str = "/") -> Resp
 @router.post("/login")
 def sign_in(
     request: Request,
+    *,
     run: Run,
     limits: Limits,
     _own: OwnPage,

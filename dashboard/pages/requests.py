@@ -8,13 +8,15 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboard.view import placing, reading_aloud
-from dashboard.view.sentence import difference_text, flags
+from dashboard.view.sentence import difference_text, flags, point_text
 from dashboard.view.stamping import standing
 from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import Me
 from firmware_protocol import trace
 from server.approvals import service as approvals
 from server.approvals.schemas import RequestRead
+from server.audit import service as audit
+from server.core.db import DbRead
 from server.core.errors import NotFound, ServerError, problem_of
 from server.core.i18n import N_
 from server.core.runtime import Runtime
@@ -23,6 +25,7 @@ from server.identity import service as identity
 from server.identity.guard import Limits, Run
 from server.identity.schemas import SignedIn
 from server.seals import service as seals
+from server.tokens import service as tokens
 
 router = APIRouter(include_in_schema=False, prefix="/requests")
 PICTURE_AGE: Final = "private, max-age=3600"
@@ -48,6 +51,7 @@ def show_request(request: Request, request_id: UUID, run: Run, me: Me) -> Respon
         may = approvals.may_decide(db, run, me.scope, request_id)
         seal = seals.seal(db, Scope.system(asked.tenant_id), asked.seal_id)
         where = standing(db, me.scope, asked)
+        leases = tokens.leases(db, run, Scope.system(asked.tenant_id))
         branches = identity.branches(db, Scope.system(asked.tenant_id))
         others = [other for other in approvals.requests(db, run, me.scope) if other.id != asked.id]
     return pages_of(request).page(
@@ -62,6 +66,7 @@ def show_request(request: Request, request_id: UUID, run: Run, me: Me) -> Respon
         flags=flags(asked, others),
         sheets=placing.sheets(asked, sizes, diameter_mm=seal.diameter_mm),
         where=where,
+        leases=[lease for lease in leases if lease.request_id == asked.id],
         difference_text=difference_text,
         trace_url=lambda code: trace.url(code, host=urlsplit(run.settings.public_url).netloc),
     )
@@ -99,6 +104,14 @@ def page_texts(request: Request, request_id: UUID, run: Run, me: Me) -> Response
     return pages_of(request).page(request, "request_text.html", me=me, asked=asked, texts=texts)
 
 
+@router.get("/{request_id}/reconciliation")
+def show_reconciliation(request: Request, request_id: UUID, db: DbRead, run: Run, me: Me) -> Response:
+    """Approved = granted = pressed = photographed = filed, and what does not agree."""
+    counts = audit.reconcile(db, run, me.scope, request_id)
+    points = [point_text(code) for code in counts.open_points]
+    return pages_of(request).page(request, "reconciliation.html", me=me, counts=counts, points=points)
+
+
 @router.get("/{request_id}/document.pdf")
 def document(request_id: UUID, run: Run, me: Me) -> Response:
     asked = _asked(run, me, request_id)
@@ -116,6 +129,7 @@ def show_decision(request: Request, request_id: UUID, run: Run, me: Me, answer: 
 @router.post("/{request_id}/decide")
 def decide(
     request: Request,
+    *,
     request_id: UUID,
     run: Run,
     me: Me,

@@ -14,6 +14,7 @@ from server.devices import service as devices
 from server.identity import service as identity
 from server.identity.guard import Run
 from server.ledger import service as ledger
+from server.public.snapshot import public_id
 from server.seals import service as seals
 
 router = APIRouter(include_in_schema=False, prefix="/seals")
@@ -41,7 +42,7 @@ def show_seal(request: Request, seal_id: UUID, db: DbRead, run: Run, me: Me) -> 
         sentence=rule_sentence(seal.rule),
         named=named,
         entries=ledger.find(db, me.scope, ref=f"seal:{seal_id}", limit=12),
-        status_url=f"{run.settings.public_url}/seal/{seal_id}",
+        status_url=f"{run.settings.public_url}/seal/{public_id(seal_id.bytes)}",
     )
 
 

@@ -1,7 +1,6 @@
 """The text layer of a document as lines, for people who do not look at pictures."""
 
-from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from server.core.runtime import Workers
 
@@ -13,10 +12,5 @@ def page_texts(workers: Workers, data: bytes, *, pages: int) -> list[list[str]]:
 
     Raises: WorkerTimeout, WorkerCrashed.
     """
-    return [_lines_of(workers, data, page) for page in range(pages)]
-
-
-@lru_cache(maxsize=64)
-def _lines_of(workers: Workers, data: bytes, page: int) -> list[str]:
-    lines: list[str] = workers.call("server.eseals.pages:page_lines", data, page, timeout_s=TIMEOUT_S)  # type: ignore[arg-type]
-    return lines
+    function: Any = "server.eseals.pages:page_lines"  # by name: the web process need not load PDFium
+    return [workers.call(function, data, page, timeout_s=TIMEOUT_S) for page in range(pages)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from server.approvals.policy import State
 from server.approvals.schemas import PageCheckMode, RequestRead
-from server.core.i18n import _
+from server.core.i18n import N_, _
 from server.inspection.schemas import DifferenceRead
 
 _USED = {State.APPROVED, State.IN_USE, State.DONE}
@@ -39,3 +39,20 @@ def difference_text(difference: DifferenceRead) -> str:
             )
         case _:
             return _("Something was added")
+
+
+_POINTS = {
+    "more_pressed_than_approved": N_("More was pressed than approved."),
+    "press_not_confirmed": N_("A press is not confirmed. Look at the photo and decide."),
+    "imprints_missing": N_("Fewer imprints were made than approved."),
+    "photos_missing": N_("Photos have not arrived from the office yet."),
+    "photo_differs": N_("A photo does not agree with what was approved."),
+    "not_looked_at": N_("Photos are still being compared."),
+    "alarm": N_("The device raised an alarm."),
+    "not_filed": N_("The record is not filed yet."),
+}
+
+
+def point_text(code: str) -> str:
+    """One point of the reconciliation that is open."""
+    return _(_POINTS[code]) if code in _POINTS else code.replace("_", " ")

@@ -152,10 +152,10 @@ def _strokes(entries: Iterable[EntryRead], findings: Iterable[FindingRead], plan
 def _take_event(entry: EntryRead, of: Callable[[bytes, int], Stroke]) -> None:
     event = events.peek(entry.leaf)
     body, device_id = event.body, event.header.device_id
-    number = getattr(body, "stroke", None)
-    if number is None:
+    token_id, number = getattr(body, "token_id", None), getattr(body, "stroke", None)
+    if token_id is None or number is None:
         return
-    stroke = of(body.token_id, number)  # type: ignore[union-attr] - what has a stroke has a token
+    stroke = of(token_id, number)
     stroke.device_id = device_id
     match body:
         case events.PageSeen(photo_digest=photo, page=page):

@@ -57,7 +57,7 @@ _ROLES: Final = {
     Role.AUDITOR: N_("Auditor"),
     Role.ADMINISTRATOR: N_("Administrator"),
 }
-_ENTRIES: Final[dict[EntryType | EventType, str]] = {
+_ENTRIES: Final[dict[EntryType, str]] = {
     EntryType.INSTALLATION: N_("The installation began"),
     EntryType.KEY_ROTATED: N_("A server key was replaced"),
     EntryType.PERSON_ADDED: N_("A person was added"),
@@ -91,6 +91,8 @@ _ENTRIES: Final[dict[EntryType | EventType, str]] = {
     EntryType.BUNDLE_ISSUED: N_("Evidence was handed out"),
     EntryType.EVENTS_SET_ASIDE: N_("Reports were set aside"),
     EntryType.EQUIVOCATION: N_("A device contradicted itself"),
+}
+_EVENTS: Final[dict[EventType, str]] = {
     EventType.BOOT: N_("The device started"),
     EventType.PAIRED: N_("The device accepted the pairing"),
     EventType.GRANT: N_("The device took the job"),
@@ -135,9 +137,9 @@ def entry_word(kind: EntryType | EventType | None) -> str:
     """What an entry of the ledger says, in a few words."""
     if kind is None:
         return _("A signed order to a device")
-    if kind in _ENTRIES:
-        return _(_ENTRIES[kind])
-    return SPECS[kind].meaning if isinstance(kind, EntryType) else kind.name.replace("_", " ").lower()
+    if isinstance(kind, EntryType):  # both are numbers, so one table for both would mix them up
+        return _(_ENTRIES[kind]) if kind in _ENTRIES else SPECS[kind].meaning
+    return _(_EVENTS[kind]) if kind in _EVENTS else kind.name.replace("_", " ").lower()
 
 
 def _said(word: Word) -> Word:

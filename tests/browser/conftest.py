@@ -133,7 +133,11 @@ def look(page: Page, name: str) -> None:
         width = (page.viewport_size or PHONE)["width"]
         page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=os.environ.get("CINNABAR_SHOT") != "view")
     if SHOTS and os.environ.get("CINNABAR_SOFT"):
-        print(name, page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"), [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in Axe().run(page).response["violations"]])
+        print(
+            name,
+            page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"),
+            [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in Axe().run(page).response["violations"]],
+        )
         return
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"{name} is {wide} px wider than the screen"

@@ -60,6 +60,9 @@ def test_a_request_is_asked_for_approved_and_stamped_on_screen(site: Site) -> No
     look(boss, "request-stamped")
     boss.set_viewport_size(DESKTOP)
     look(boss, "request-stamped")
+    boss.goto(f"/requests/{number}/reconciliation")
+    expect(boss.get_by_role("heading", name="Do the counts agree?")).to_be_visible()
+    look(boss, "reconciliation")
 
 
 def test_devices_seals_and_ledger(site: Site) -> None:
