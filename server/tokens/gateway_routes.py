@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, File, UploadFile
+from fastapi import APIRouter, BackgroundTasks, File, UploadFile
 
 from server.approvals.errors import NoSuchRequest
 from server.core.db import Db, DbRead
@@ -58,7 +58,11 @@ def jobs(
         NonceUsed,
     ),
 )
-def issue_token(device_id: str, body: TokenIn, db: Db, run: Run, gateway: CurrentGateway) -> TokenOut:
+def issue_token(
+    *, device_id: str, body: TokenIn, db: Db, run: Run, gateway: CurrentGateway, later: BackgroundTasks
+) -> TokenOut:
+    """While the keeper lays the page, the approved pages are prepared for the check."""
+    later.add_task(service.warm_pages, run, gateway.tenant_id, body.request_id)
     return service.issue(
         db,
         run,

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from sqlmodel import Session
 
@@ -11,6 +12,7 @@ from firmware_protocol.errors import ProtocolError
 from firmware_protocol.events import PageSeen
 from firmware_protocol.purposes import Purpose
 from server.approvals import service as approvals
+from server.approvals.errors import NoSuchRequest
 from server.approvals.policy import State
 from server.approvals.request import PlannedStroke
 from server.core.runtime import Runtime
@@ -24,6 +26,7 @@ from server.inspection import service as inspection
 from server.inspection.schemas import FindingRead
 from server.inspection.service import StrokeAt
 from server.inspection.vision.finding import Box
+from server.jobs.sandbox import WorkerCrashed, WorkerTimeout
 from server.ledger import service as ledger
 from server.ledger.service import LeafKind
 from server.seals import service as seals
@@ -37,6 +40,10 @@ CODE_REACH_MM: Final = 35.0
 """How far beyond an imprint the coder may have printed its code: 26 mm, its margin and the space between."""
 MAX_PREVIEW: Final = 1_000_000
 """Bytes; docs/protocol.md announces at most 200 KB for a preview."""
+
+
+WARM_PAGES: Final = 4
+"""Pages prepared when a token is issued; a worker keeps eight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,17 @@ def ask(run: Runtime, gateway: GatewayRead, *, device_id: str, event: bytes, pre
         if sent:
             _permit(db, run, seen, finding)
     return _out(finding, sent=sent)
+
+
+def warm_pages(run: Runtime, tenant_id: UUID, request_id: UUID) -> None:
+    """Prepare what the next photos will be compared with; a page that is not ready in time is prepared then."""
+    try:
+        with run.db.read() as db:
+            request = approvals.request(db, run, Scope.system(tenant_id), request_id)
+        for page in sorted({stroke.page for stroke in approvals.plan(request)})[:WARM_PAGES]:
+            inspection.warm_page(run, tenant_id, request.document_digest, page)
+    except (WorkerTimeout, WorkerCrashed, NoSuchRequest) as error:
+        run.log.info("pages_not_warmed", request=str(request_id), why=type(error).__name__)
 
 
 def _check_event(db: Session, run: Runtime, device: DeviceRead, *, event: bytes, preview: bytes) -> _Seen:

@@ -2,6 +2,7 @@
 
 from server.tokens.issuing import issue, jobs, leases, token, tokens_of
 from server.tokens.permits import ask as ask_permit
+from server.tokens.permits import warm_pages
 from server.tokens.uses import Left, forget_events, left, note_event, states
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "states",
     "token",
     "tokens_of",
+    "warm_pages",
 ]

@@ -1,0 +1,123 @@
+"""`campaign story`: kill -9 of every process at every step of a stamping; the counts must agree afterwards.
+
+One company lives through the whole campaign. For each pair of step and victim there is a new request; the victim dies
+a drawn moment after the step began; the keeper goes on. At the end the device's mechanical counter, the ledger and the
+requests must say the same, and `fsck` must find nothing.
+"""
+
+import json
+import random  # noqa: TID251 - one seeded source for the whole campaign
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dashboard.cli import ROOT
+from dashboard.demo import mishaps, paper, story
+from dashboard.demo.story import OPENING, Stage
+from dashboard.demo.waiting import StoryFailed
+from dashboard.figures import Options, Report
+
+STEPS: Final = ("token", "lay page", "press", "ledger")
+QUICK: Final = 2
+LONGEST_MS: Final = 400
+"""The victim dies at most this long after the step began; a whole stroke takes about twice as long."""
+
+
+def run(options: Options) -> Report:
+    """Raises: StoryFailed, when a story cannot even begin."""
+    rng = random.Random(options.seed)
+    pairs = [(step, victim) for step in STEPS for victim in mishaps.VICTIMS]
+    chosen = rng.sample(pairs, QUICK) if options.quick else pairs
+    with tempfile.TemporaryDirectory(prefix="cinnabar-campaign-") as folder:
+        return _campaign(Path(folder), chosen, rng)
+
+
+def _campaign(folder: Path, chosen: list[tuple[str, str]], rng: random.Random) -> Report:
+    stage = story.new_stage(paper.bundled("en"), folder, lambda *_: None)
+    notes: list[str] = []
+    tries = 0
+    try:
+        story.play(stage, OPENING)
+        for step, victim in chosen:
+            tries += _one(stage, step, victim, rng.randrange(LONGEST_MS), notes)
+        found = accounts(stage)
+    finally:
+        stage.close()
+        stage.company.stop()
+    notes += found.wrong
+    return Report(
+        figures={"violations": len(notes), "tries": tries},
+        counts={"kills": len(chosen), **found.counts},
+        targets={"violations": ("<=", 0)},
+        notes=tuple(notes),
+    )
+
+
+def _one(stage: Stage, step: str, victim: str, delay_ms: int, notes: list[str]) -> int:
+    """One request with one death in it; the number of tries the keeper needed."""
+    story.request(stage)
+    story.approve(stage)
+    acts = {each.name: each.act for each in story.STAMPING}
+    timer = threading.Timer(delay_ms / 1000, mishaps.kill, (stage, victim))
+    begun = False
+    for name in STEPS:
+        if name == step:
+            timer.start()
+            begun = True
+        try:
+            acts[name](stage)
+        except StoryFailed:
+            break
+        if begun:
+            break
+    timer.join()
+    mishaps.revive(stage, victim)
+    try:
+        return mishaps.go_on(stage)
+    except StoryFailed as error:
+        notes.append(f"{victim} killed {delay_ms} ms into '{step}': {error.why}")
+        return mishaps.ATTEMPTS
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Device, ledger and requests side by side; `wrong` says what does not agree."""
+
+    counts: dict[str, int]
+    wrong: list[str]
+
+
+def accounts(stage: Stage) -> Accounts:
+    """Waits until the ledger has everything. Raises: StoryFailed, when it does not get it."""
+    story.into_ledger(stage)
+    auditor = stage.person("auditor")
+    sheet = auditor.get("accounts", "/api/v1/audit")
+    pressed = sum(row["pressed"] for row in sheet)
+    unsure = sum(row["not_confirmed"] for row in sheet)
+    counter = stage.at_gateway.device("accounts")["counter"]
+    wrong = [f"counter {counter}, ledger {pressed} + {unsure} not confirmed"] if counter != pressed + unsure else []
+    wrong += [f"{row['short']}: {row['pressed']} pressed of {row['approved']}" for row in sheet if _too_many(row)]
+    if fsck := _fsck(stage.company.home):
+        wrong.append(fsck)
+    counts = {"strokes": counter, "recorded": pressed, "not_confirmed": unsure, "requests": len(sheet)}
+    return Accounts(counts, wrong)
+
+
+def _too_many(row: dict[str, int]) -> bool:
+    """More imprints than were approved and a spare allows."""
+    return row["pressed"] > row["approved"] + 1
+
+
+def _fsck(home: Path) -> str:
+    answer = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "dashboard.cli", "fsck", "--home", str(home), "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if answer.returncode == 0 else f"fsck: {json.loads(answer.stdout or '{}') or answer.stderr}"
