@@ -1,9 +1,11 @@
 """Jobs of `server.archive`, done by the worker role."""
 
+import contextlib
 from typing import Any, Final
 from uuid import UUID
 
 from server.archive import service
+from server.archive.errors import NotFinished
 from server.core.runtime import Runtime
 from server.jobs.service import handler
 
@@ -12,5 +14,6 @@ FILE: Final = "archive.file"
 
 @handler(FILE)
 def file_request(run: Runtime, payload: dict[str, Any]) -> None:
-    """A request was finished: {"tenant", "request"} as UUIDs."""
-    service.file_request(run, tenant_id=UUID(payload["tenant"]), request_id=UUID(payload["request"]))
+    """A stroke was looked at: {"tenant", "request"} as UUIDs. Does nothing while strokes are missing."""
+    with contextlib.suppress(NotFinished):
+        service.file_request(run, tenant_id=UUID(payload["tenant"]), request_id=UUID(payload["request"]))

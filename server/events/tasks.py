@@ -7,6 +7,7 @@ from server.core.scope import Scope
 from server.events import changes, projecting, store
 from server.inspection import service as inspection
 from server.inspection.service import StrokeAt
+from server.jobs import service as jobs
 from server.jobs.service import handler
 from server.ledger import service as ledger
 from server.seals import service as seals
@@ -18,6 +19,8 @@ def project(run: Runtime, payload: dict[str, Any]) -> None:
     """Device events were admitted in leaves from..to."""
     changes.watch(run)
     projecting.project(run, first=payload["from"], last=payload["to"])
+    with run.db.write() as db:
+        jobs.enqueue(db, "public.snapshot", {}, now=run.now())  # strokes bring codes that strangers may check
 
 
 @handler(projecting.INSPECT_IMPRINT)
@@ -55,3 +58,5 @@ def inspect_imprint(run: Runtime, payload: dict[str, Any]) -> None:
         inspection.keep_imprint_finding(
             db, run, at, check, after=after, trace_code=row.trace_code or b"", event=leaf.leaf
         )
+        about = {"tenant": str(row.tenant_id), "request": str(row.request_id)}
+        jobs.enqueue(db, "archive.file", about, now=run.now())

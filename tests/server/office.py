@@ -39,6 +39,7 @@ from server.devices.schemas import (
     PairingDeviceIn,
 )
 from server.ledger import service as ledger
+from server.ledger.checkpoint import origin_of
 from server.ledger.schemas import LeafKind
 from server.ledger.sequencer import Sequencer, Signers
 from server.tokens import service as tokens
@@ -222,7 +223,7 @@ def office(company: Company, gateway: GatewayMade) -> Office:
     sequencer = Sequencer(
         run.db,
         signers=Signers(checkpoint=run.keys.signer(Purpose.CHECKPOINT), entry=run.keys.signer(Purpose.ENTRY)),
-        origin="localhost/test",
+        origin=origin_of(run.settings.public_url),
         clock=run.clock,
         rng=run.rng,
         on_events=lambda _db, first, last, _now: projected.append((first, last)),

@@ -25,7 +25,7 @@ from tests.server.world import Client
 HOST = "seal.example.com"
 PAGES: list[list[WordBox]] = [
     [(word, 10 + 60 * at, 20 + 20 * line, 60 + 60 * at, 32 + 20 * line) for at, word in enumerate(text.split())]
-    for text in ("Supply contract between Azulejos", "delivery within fourteen days")
+    for text in ("Zircon meridian quorum falcon", "walnut harbour lantern juniper")
     for line in (0,)
 ]
 STATES = {
