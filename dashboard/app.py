@@ -42,7 +42,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.live = LiveDevices(runtime.clock, on_change=lambda name: hub.tell(f"device:{name}"))
     events.watch_changes(runtime)
     logs = (log.public_router, log.entries_router(allow(*EVERYONE)))
-    for router in dict.fromkeys((*ROUTERS, archive.router, *logs)):
+    for router in (*ROUTERS, *(() if archive.router in ROUTERS else (archive.router,)), *logs):
         app.include_router(router)
     for part in (login, trust, inbox, asking, requests, devices, seals, ledger, live):
         app.include_router(part.router)

@@ -1,12 +1,15 @@
 """A step at the device must come from this office's own page: another site must not press its buttons."""
 
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import Request
 
 from gateway.errors import GatewayError
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_TEXT: Final = "This did not come from the gateway's own page. Nothing was done. Open that page and try again."
 
 
 class CrossSiteRequest(GatewayError):
@@ -20,6 +23,9 @@ def own_page(request: Request) -> None:
 
     Raises: CrossSiteRequest.
     """
+    local = _name(request.app.state.gateway.settings.listen) in LOOPBACK
+    if local and _name(request.headers.get("host", "")) not in LOOPBACK:
+        raise CrossSiteRequest(_TEXT)  # a site may point its own name at this machine (DNS rebinding)
     if request.method in SAFE:
         return
     site = request.headers.get("sec-fetch-site")
@@ -29,6 +35,9 @@ def own_page(request: Request) -> None:
     else:
         foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
     if foreign:
-        raise CrossSiteRequest(
-            "This did not come from the gateway's own page. Nothing was done. Open that page and try again."
-        )
+        raise CrossSiteRequest(_TEXT)
+
+
+def _name(address: str) -> str:
+    """The host of HOST:PORT, without its port."""
+    return urlsplit(f"//{address}").hostname or ""

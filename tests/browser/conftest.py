@@ -132,13 +132,6 @@ def look(page: Page, name: str) -> None:
     if SHOTS:
         width = (page.viewport_size or PHONE)["width"]
         page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=os.environ.get("CINNABAR_SHOT") != "view")
-    if SHOTS and os.environ.get("CINNABAR_SOFT"):
-        print(
-            name,
-            page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"),
-            [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in Axe().run(page).response["violations"]],
-        )
-        return
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"{name} is {wide} px wider than the screen"
     found = Axe().run(page)
@@ -147,7 +140,7 @@ def look(page: Page, name: str) -> None:
 
 def stamp(office: Office, asked: RequestRead) -> None:  # noqa: F811 - the value, not the fixture
     """The whole stamping of a request, as device, gateway and worker do it: a wrong page first, then every press."""
-    run, company = office.run, office.company  # noqa: F811
+    company = office.company  # noqa: F811
     token = office.token(asked)
     office.grant(token)
     pdf = _pdf(company, asked)

@@ -1,7 +1,6 @@
 """Every screen in Chromium, at phone and desktop width, with axe; the story from request to evidence in between."""
 
 import re
-
 from uuid import UUID
 
 from playwright.sync_api import Page, expect

@@ -1,0 +1,150 @@
+"""The keeper's page over a gateway whose devices are scripted: the page's own code is real, the cable is not there."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from gateway.api import create_app
+from gateway.errors import HeadOfficeRefused
+from gateway.rules.session import Session, Started, Step, advance
+
+JOB = {
+    "request_id": "r1",
+    "title": "Supply contract",
+    "short": "SR-2026-0007",
+    "seal_name": "Contract seal 02",
+    "strokes_left": 2,
+    "strokes_total": 2,
+    "pages": [{"stroke": 1, "page": 1, "copy": 1}, {"stroke": 2, "page": 2, "copy": 1}],
+    "expires_ms": 0,
+    "mine": True,
+}
+
+
+@dataclass
+class ScriptedDevice:
+    device_id: str = "MAD-0001"
+    session: Session = field(default_factory=Session)
+    operator: dict[str, Any] | None = None
+    enrolment: str = "active"
+    facts: dict[str, Any] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    async def sign_in(self, username: str, pin: str) -> dict[str, Any]:
+        if pin != "4711":
+            raise HeadOfficeRefused(status=401, code="wrong_pin", detail="The name or the PIN is not right.")
+        self.operator = {"operator_id": "o1", "name": username.title()}
+        return self.operator
+
+    def sign_out(self) -> None:
+        self.operator = None
+
+    async def jobs(self) -> list[dict[str, Any]]:
+        return [JOB]
+
+    async def start(self, request_id: str) -> None:
+        self.session, _todo = advance(
+            self.session, Started(request_id=request_id, title=JOB["title"], strokes=2, page=1)
+        )
+
+    async def abort(self) -> None:
+        self.asked.append("abort")
+        self.session = Session()
+
+
+@dataclass
+class _Settings:
+    gateway_id: str = "gw-madrid"
+    listen: str = "127.0.0.1:0"
+
+
+@dataclass
+class ScriptedGateway:
+    devices: list[ScriptedDevice]
+    uplink: bool = True
+    waiting: dict[str, int] = field(default_factory=lambda: {"events": 0, "photos": 0})
+    settings: _Settings = field(default_factory=_Settings)
+    told: dict[asyncio.Event, asyncio.AbstractEventLoop] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> "ScriptedGateway":
+        return self
+
+    def join(self) -> asyncio.Event:
+        event = asyncio.Event()
+        self.told[event] = asyncio.get_running_loop()
+        return event
+
+    def leave(self, event: asyncio.Event) -> None:
+        del self.told[event]
+
+    def tell(self) -> None:
+        """From any thread."""
+        for event, loop in list(self.told.items()):
+            loop.call_soon_threadsafe(event.set)
+
+    def device(self, device_id: str) -> ScriptedDevice | None:
+        return next((device for device in self.devices if device.device_id == device_id), None)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "gateway_id": self.settings.gateway_id,
+            "uplink": self.uplink,
+            "waiting": self.waiting,
+            "devices": [state_of(device) for device in self.devices],
+        }
+
+
+def state_of(device: ScriptedDevice) -> dict[str, Any]:
+    session = device.session
+    facts = {
+        "online": session.step is not Step.OFFLINE,
+        "seen_ms": 2**53,
+        "state": "locked",
+        "page_present": False,
+        "page_still": False,
+        "cover_closed": True,
+    }
+    return {
+        "device_id": device.device_id,
+        "enrolment": device.enrolment,
+        "operator": device.operator,
+        **facts,
+        **device.facts,
+        "session": {name: getattr(session, name) for name in Session.__dataclass_fields__}
+        | {"step": session.step.value},
+    }
+
+
+@pytest.fixture
+def device() -> ScriptedDevice:
+    return ScriptedDevice()
+
+
+@pytest.fixture
+def gateway(device: ScriptedDevice) -> ScriptedGateway:
+    return ScriptedGateway([device])
+
+
+@pytest.fixture
+def app(gateway: ScriptedGateway) -> FastAPI:
+    return create_app(gateway)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ask(app: FastAPI) -> Callable[..., httpx.Response]:
+    def send(method: str, path: str, **options: Any) -> httpx.Response:
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
+                return await client.request(method, path, **options)
+
+        return anyio.run(call)
+
+    return send

@@ -1,0 +1,127 @@
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.rules.session import Session, Step
+from gateway.session_page import translation, view
+from tests.gateway.session_page.conftest import JOB, ScriptedDevice, ScriptedGateway, state_of
+
+Ask = Callable[..., httpx.Response]
+BUSY = Session(step=Step.PLACE, request_id="r1", title="Supply contract", strokes_total=2, strokes_left=2, page=1)
+PAGE = "/devices/MAD-0001"
+
+
+def english(message: str) -> str:
+    return message
+
+
+def test_one_device_leads_straight_to_its_page(ask: Ask) -> None:
+    assert ask("GET", "/").headers["location"] == PAGE
+
+
+def test_a_keeper_signs_in_picks_a_job_and_is_told_to_lay_the_page(ask: Ask, device: ScriptedDevice) -> None:
+    assert "Who are you?" in ask("GET", PAGE).text
+    ask("POST", f"{PAGE}/sign-in", data={"username": "kim", "pin": "0000"})
+    assert "The name or the PIN is not right." in ask("GET", PAGE).text
+    ask("POST", f"{PAGE}/sign-in", data={"username": "kim", "pin": "4711"})
+    listed = ask("GET", PAGE).text
+    assert "Ready to stamp: 1" in listed
+    assert JOB["short"] in listed
+    ask("POST", f"{PAGE}/start", data={"request_id": "r1"})
+    assert device.session.busy
+    assert "Lay page 1 on the tray" in ask("GET", PAGE).text
+
+
+def test_stop_reaches_the_device_from_every_step_of_a_job(ask: Ask, device: ScriptedDevice) -> None:
+    for step in (Step.PLACE, Step.CHECKING, Step.READY, Step.STAMPED, Step.PROBLEM):
+        device.session = replace(BUSY, step=step, code="blank_page" if step is Step.PROBLEM else "")
+        assert f'action="{PAGE}/abort"' in ask("GET", PAGE).text
+        ask("POST", f"{PAGE}/abort")
+    assert device.asked == ["abort"] * 5
+
+
+@pytest.mark.parametrize("step", list(Step))
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_no_screen_has_two_green_buttons_or_a_word_that_people_do_not_know(
+    ask: Ask, device: ScriptedDevice, step: Step, *, signed_in: bool
+) -> None:
+    device.operator = {"operator_id": "o1", "name": "Kim"} if signed_in else None
+    device.session = replace(BUSY, step=step, code="text_differs") if step is not Step.PICK else Session()
+    text = ask("GET", PAGE).text
+    assert len(re.findall(r'class="primary"', text)) <= 1
+    shown = re.sub(r"<[^>]+>", " ", text).lower()
+    assert not re.search(r"\b(token|grant|epoch|exhibit)\b", shown)
+    assert 'class="strip"' in text
+
+
+def test_a_wrong_page_names_what_happened_whether_work_is_safe_and_what_next(device: ScriptedDevice) -> None:
+    device.session = replace(
+        BUSY, step=Step.PROBLEM, code="text_differs", differences=({"kind": "text", "box": [], "text": "1.200,00"},)
+    )
+    shown = view.screen(state_of(device), [], english)
+    assert shown.title == "Text on this page differs from what was approved."
+    assert "nothing was stamped" in shown.text
+    assert "Print the page again" in shown.text
+    assert shown.lines == ("Differs: “1.200,00” was approved",)
+    assert shown.cue == "alarm"
+
+
+def test_what_waits_is_counted_while_headquarters_is_out_of_reach(ask: Ask, gateway: ScriptedGateway) -> None:
+    assert 'class="banner"' not in ask("GET", PAGE).text
+    gateway.uplink, gateway.waiting = False, {"events": 7, "photos": 5}
+    assert "7 reports and 5 photos will be sent later" in ask("GET", PAGE).text
+
+
+@pytest.mark.parametrize("path", [f"{PAGE}/abort", "/api/devices/MAD-0001/abort"])
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}]
+)
+def test_another_site_cannot_press_the_buttons(
+    ask: Ask, device: ScriptedDevice, path: str, headers: dict[str, str]
+) -> None:
+    assert ask("POST", path, headers=headers).status_code == 403
+    assert device.asked == []
+
+
+def test_a_site_that_points_its_name_at_this_machine_is_refused(ask: Ask, device: ScriptedDevice) -> None:
+    headers = {"host": "evil.example:8080", "origin": "http://evil.example:8080"}
+    assert ask("POST", f"{PAGE}/abort", headers=headers).status_code == 403
+    assert ask("GET", PAGE, headers={"host": "evil.example"}).status_code == 403
+    assert device.asked == []
+
+
+def test_every_answer_forbids_inline_code_and_framing(ask: Ask) -> None:
+    policy = ask("GET", PAGE).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    text = ask("GET", PAGE).text
+    assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", text)
+
+
+def test_the_page_speaks_three_languages_without_headquarters(ask: Ask) -> None:
+    for language in translation.LANGUAGES:
+        text = ask("GET", PAGE, headers={"cookie": f"language={language}"}).text
+        assert f'<html lang="{language}">' in text
+    assert "¿Quién es usted?" in ask("GET", PAGE, headers={"accept-language": "es-ES,es;q=0.9"}).text
+    assert "您是谁" in ask("GET", PAGE, headers={"cookie": "language=zh"}).text
+
+
+@pytest.mark.parametrize("language", ["es", "zh"])
+def test_no_word_of_the_gateway_is_missing_in_its_own_catalogue(language: str) -> None:
+    from dashboard.cli.checks.translations import ROOT, template
+
+    words = translation.catalogue(language)
+    ours: list[Any] = [
+        m.id for m in template(ROOT) if m.id and any(p.startswith("gateway/") for p, _line in m.locations)
+    ]
+    assert ours
+    assert [word for word in ours if words.gettext(word) == word and word not in SAME] == []
+
+
+SAME = {"PIN"}
+"""Words that are the same in every language."""
