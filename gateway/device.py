@@ -80,6 +80,8 @@ class DeviceAgent:
         self._photos_wake = asyncio.Event()
         self._awaited: list[_Awaited] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self.hops: dict[str, dict[str, float]] = {}
+        self._laid_at = 0.0
         self._pages: tuple[int, ...] = ()
         self._token_id: bytes | None = None
 
@@ -362,10 +364,12 @@ class DeviceAgent:
         if self.session.busy and self.session.step is not Step.DONE:
             raise OutOfOrder("A job is open at this device. Finish or stop it first.")
         async with self._work_turn:
+            hops = self._timing("unlock", asyncio.get_running_loop().time())
             job = next((job for job in await self.jobs() if job["request_id"] == request_id), None)
             if job is None:
                 raise OutOfOrder("This job is not waiting for this device any more. Pick another.")
-            granted = await self._grant(job)
+            hops("jobs")
+            granted = await self._grant(job, hops)
             self._token_id = granted.token_id
             self._pages = tuple(page["page"] for page in job["pages"])
             opened = OpenJob(
@@ -387,10 +391,11 @@ class DeviceAgent:
             self._saw(await self.ask(messages.StatusRequest(), Status))
         self._look_at_tray()
 
-    async def _grant(self, job: dict[str, Any]) -> messages.Granted:
+    async def _grant(self, job: dict[str, Any], hops: Callable[[str], None]) -> messages.Granted:
         if self.status is not None and self.status.token_id is not None:
             await self.ask(messages.RelockRequest(close_grant=True), messages.Accepted)
         nonce = (await self.ask(messages.ChallengeRequest(), messages.Challenge)).nonce
+        hops("challenge")
         operator_id = str((self.operator or {}).get("operator_id", ""))
 
         async def ask() -> bool:
@@ -400,8 +405,11 @@ class DeviceAgent:
             return True
 
         token = await self._await_down("token", lambda data: _nonce_of_token(data) == nonce, ask)
+        hops("token")
         request = messages.TokenRequest(token=token, title=job["title"][:MAX_TITLE], short=job.get("short"))
-        return await self.ask(request, messages.Granted, slow=True)
+        granted = await self.ask(request, messages.Granted, slow=True)
+        hops("granted")
+        return granted
 
     async def capture(self) -> None:
         """Photograph, have it judged, and free the latch for one stroke if headquarters permits it."""
@@ -418,16 +426,21 @@ class DeviceAgent:
                 self._step(rules.WentWrong(code=error.code, text=str(error)))
 
     async def _photograph_and_unlock(self) -> None:
+        hops = self._timing("checked", self._laid_at)
+        hops("still")
         captured = await self.ask(messages.CaptureRequest(), messages.Captured, slow=True)
+        hops("captured")
         self._step(rules.PhotoTaken())
         event, preview = await asyncio.gather(
             self._event(captured.seq), self._bulk.fetch(captured.preview_digest, urgent=True)
         )
+        hops("preview")
         answer: PageAnswer | None = None
 
         async def ask() -> bool:
             nonlocal answer
             answer = await self._office.head_office.permit(self.device_id, event=event, preview=preview)
+            hops("judged")
             return answer.permit_sent
 
         permit = await self._await_down("permit", lambda data: _nonce_of_permit(data) == captured.stroke_nonce, ask)
@@ -442,7 +455,9 @@ class DeviceAgent:
                 )
             )
         if permit:
+            hops("permit")
             await self.ask(messages.PermitRequest(permit=permit), messages.Unlocked, slow=True)
+            hops("unlocked")
             self._step(rules.LatchFree())
 
     async def _event(self, seq: int) -> bytes:
@@ -513,7 +528,20 @@ class DeviceAgent:
             self._look_at_tray()
         self._office.uplink.state(self.device_id, self.facts())
 
+    def _timing(self, name: str, begun: float) -> Callable[[str], None]:
+        """Notes, for each hop of a flow, how many milliseconds after `begun` (loop time) it was over."""
+        hops: dict[str, float] = {}
+        self.hops[name] = hops
+        now = asyncio.get_running_loop().time
+
+        def note(hop: str) -> None:
+            hops[hop] = round((now() - begun) * 1000, 2)
+
+        return note
+
     def _saw(self, status: Status) -> None:
+        if status.page_present and not (self.status and self.status.page_present):
+            self._laid_at = asyncio.get_running_loop().time()
         self.status = status
         self.seen_ms = self._office.clock.now_ms()
         if status.state is State.UNLOCKED:

@@ -109,6 +109,7 @@ def _device_state(agent: DeviceAgent) -> dict[str, Any]:
         "enrolment": agent.enrolment,
         "operator": agent.operator,
         **agent.facts(),
+        "hops": agent.hops,
         "session": {
             "step": session.step.value,
             "request_id": session.request_id,

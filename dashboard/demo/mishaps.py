@@ -1,5 +1,6 @@
 """Processes that die in the middle of a stamping, and a keeper who simply goes on."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -39,18 +40,25 @@ def revive(stage: Stage, victim: str) -> None:
 
 def role_pid(stage: Stage, role: str) -> int:
     """The process that serves `role` now, among the supervisor's children. Raises: StoryFailed."""
-    supervisor = stage.company.server.pid
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+    for pid in children(stage.company.server.pid):
         try:
-            words = (entry / "cmdline").read_bytes().split(b"\x00")
-            parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\x00")
         except OSError:
             continue
-        if int(parent) == supervisor and role.encode() in words:
-            return int(entry.name)
+        if role.encode() in words:
+            return pid
     raise StoryFailed("kill", f"no process serves {role}")
+
+
+def children(parent: int) -> list[int]:
+    """Process ids whose parent is `parent`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(entry.name))
+    return found
 
 
 def go_on(stage: Stage) -> int:

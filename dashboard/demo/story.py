@@ -165,7 +165,7 @@ def mount(stage: Stage) -> str:
     return f"head {HEAD.hex()[:8]} in slot 0"
 
 
-def request(stage: Stage) -> str:
+def request(stage: Stage, *, page_check: str = "before") -> str:
     """The clerk asks for a seal on this document."""
     contract = stage.contract
     form = {
@@ -174,6 +174,7 @@ def request(stage: Stage) -> str:
         "reason": "Signed by both parties; the seal completes it.",
         "places": [{"page": contract.page, "x_mm": contract.x_mm, "y_mm": contract.y_mm}],
         "copies": 1,
+        "page_check": page_check,
         "form": "both",
         "amount": contract.amount,
         "counterparty": contract.counterparty,
