@@ -12,6 +12,7 @@ from server.core.runtime import Runtime
 from server.devices import gateway_routes as devices_gateway
 from server.devices import routes as devices
 from server.devices.live import LiveDevices
+from server.eseals import routes as eseals
 from server.events import gateway_routes as events_gateway
 from server.events import routes as events
 from server.events import service as events_service
@@ -25,6 +26,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     identity.router,
     seals.router,
     devices.router,
+    eseals.router,
     approvals.router,
     tokens.router,
     events.router,

@@ -61,7 +61,9 @@ class Downlink:
     def start(self) -> None:
         """Connects in the background and keeps trying; nothing is lost meanwhile."""
         outbox.on_new_message(self._run.db, self._kick.set)
-        self._client.connect_async(*self._address, keepalive=20)
+        host, port = self._address
+        # To a broker on this machine also from this machine's loopback: the client then listens to nobody else.
+        self._client.connect_async(host, port, keepalive=20, bind_address=host if host.startswith("127.") else "")
         self._client.loop_start()
         self._thread.start()
 

@@ -67,7 +67,7 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def run(
+def run(  # noqa: PLR0917 - pytest gives fixtures by name
     installation: Settings, keys: KeyStore, workers: Workers, clock: FixedClock, tmp_path: Path, seed: int
 ) -> Iterator[Runtime]:
     database = Database(f"sqlite:///{tmp_path / 'business.sqlite3'}")
@@ -138,7 +138,40 @@ class Company:
 
 
 SPOT = PlaceIn(page=1, x_mm=140, y_mm=230)
-_VOCABULARY = ["tenant", "landlord", "rent", "month", "deposit", "notice", "premises", "repair", "insurance", "party", "written", "term", "court", "Madrid", "delivery", "goods", "invoice", "payment", "interest", "quality", "warranty", "transport", "supplier", "buyer", "order", "price", "tax", "annex", "signature", "copy", "date", "clause"]
+_VOCABULARY = [
+    "tenant",
+    "landlord",
+    "rent",
+    "month",
+    "deposit",
+    "notice",
+    "premises",
+    "repair",
+    "insurance",
+    "party",
+    "written",
+    "term",
+    "court",
+    "Madrid",
+    "delivery",
+    "goods",
+    "invoice",
+    "payment",
+    "interest",
+    "quality",
+    "warranty",
+    "transport",
+    "supplier",
+    "buyer",
+    "order",
+    "price",
+    "tax",
+    "annex",
+    "signature",
+    "copy",
+    "date",
+    "clause",
+]
 _BRANCHES = {"/spain/": "Spain", "/spain/madrid/": "Madrid", "/portugal/": "Portugal"}
 _PEOPLE = {
     "admin": ("/", [Role.ADMINISTRATOR]),
@@ -150,13 +183,6 @@ _PEOPLE = {
     "stranger": ("/portugal/", [Role.REQUESTER, Role.APPROVER, Role.ADMINISTRATOR, Role.KEEPER, Role.AUDITOR]),
 }
 ONE_APPROVER = ApprovalRule(stages=(Stage(name="Finance"),))
-
-
-@pytest.fixture(scope="session")
-def password_hash() -> str:
-    from server.identity.secrets_of import hash_secret
-
-    return hash_secret(PASSWORD, SystemRng())
 
 
 @pytest.fixture

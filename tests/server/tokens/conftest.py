@@ -1,4 +1,0 @@
-from tests.server.office import gateway, office
-from tests.server.world import clock, company, installation, keys, run, with_passwords, workers
-
-__all__ = ["clock", "company", "gateway", "installation", "keys", "office", "run", "with_passwords", "workers"]
