@@ -20,7 +20,7 @@ QUICK_RUNS: Final = 4
 UNLOCK_SYNCS: Final = 3
 """Server commit of the token; device journal GRANT and INTENT."""
 CHECKED_SYNCS: Final = 7
-"""Device: preview, photo, their folder, PAGE_SEEN, INTENT; gateway: outbox; server: finding and permit in one commit."""
+"""Device: preview, photo, their folder, PAGE_SEEN, INTENT; gateway: outbox; server: one commit."""
 
 
 def run(options: Options) -> Report:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -124,7 +123,3 @@ class Company:
     def stop(self) -> None:
         for process in (self.gateway, self.device, self.server):
             process.stop()
-
-
-def milliseconds_since(start: float) -> int:
-    return round((time.monotonic() - start) * 1000)

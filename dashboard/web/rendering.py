@@ -7,7 +7,6 @@ from typing import Any, Final
 from babel.dates import format_datetime
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboard.web.assets import Assets
@@ -15,6 +14,7 @@ from dashboard.web.words import device_word, entry_word, refusal_word, request_w
 from server.core.i18n import LANGUAGES, _, language, ngettext
 from server.core.runtime import Runtime
 from server.core.scope import Role
+from server.core.templates import environment
 from server.identity.schemas import SignedIn
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
@@ -27,15 +27,7 @@ class Pages:
 
     def __init__(self, runtime: Runtime, assets: Assets) -> None:
         self._runtime = runtime
-        self._environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-        )
-        self._environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined]
+        self._environment = environment(TEMPLATES)
         self._environment.filters |= {
             "moment": moment,
             "clock_time": clock_time,

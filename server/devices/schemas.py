@@ -50,12 +50,6 @@ class NameIn(In):
     name: str = Field(min_length=1, max_length=80)
 
 
-class DigitsIn(In):
-    """What the administrator read off the device; empty to refuse."""
-
-    same: bool
-
-
 class HelloDevice(In):
     device_id: DeviceId
     public_key: Annotated[Hex, Field(min_length=64, max_length=64)]

@@ -49,11 +49,6 @@ def heads(db: Session, device_id: str) -> Sequence[MountedHead]:
     return db.exec(query).all()
 
 
-def heads_mounted(db: Session, scope: Scope, head_id: bytes) -> Sequence[MountedHead]:
-    query = select(MountedHead).where(MountedHead.tenant_id == scope.tenant_id, MountedHead.head_id == head_id)
-    return db.exec(query).all()
-
-
 def forget_heads(db: Session, device_id: str) -> None:
     db.exec(delete(MountedHead).where(col(MountedHead.device_id) == device_id))
 

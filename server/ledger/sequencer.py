@@ -63,10 +63,6 @@ class Outcome:
     set_aside: int
     due: frozenset[ChainKey]
 
-    @property
-    def did_something(self) -> bool:
-        return bool(self.entries or self.duplicates or self.set_aside or self.due)
-
 
 class Sequencer:
     """Holds the log's lease and right edge. Not thread-safe; one per installation."""

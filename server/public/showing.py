@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 from babel.dates import format_datetime
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from server.core.i18n import LANGUAGES, N_, _, language, ngettext, set_language
+from server.core.i18n import LANGUAGES, N_, _, language, set_language
+from server.core.templates import environment
 from server.public.places import Place
 from server.public.snapshot import Form, SealState
 
@@ -38,15 +38,7 @@ class Shown:
         for file in sorted((HERE / "static").iterdir()):
             whole.update(file.name.encode() + b"\0" + file.read_bytes())
         self.static_prefix: Final = f"/static/{whole.hexdigest()[:16]}"
-        self._environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-        )
-        self._environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined]
+        self._environment = environment(HERE / "templates")
         self._environment.filters |= {
             "moment": moment,
             "state_word": lambda state: _(_STATES[state]),

@@ -168,14 +168,6 @@ def specimen(db: Session, run: Runtime, scope: Scope, seal_id: UUID) -> bytes:
     return run.blobs.get(db, row.artwork_digest, scope=Scope.system(row.tenant_id))
 
 
-def public_status(db: Session, seal_id: UUID) -> SealRead:
-    """For the public status page. Raises: NoSuchSeal."""
-    row = store.public_seal(db, seal_id)
-    if row is None:
-        raise NoSuchSeal
-    return read(row)
-
-
 def read(row: Seal) -> SealRead:
     return SealRead.model_validate(row)
 

@@ -22,11 +22,6 @@ def usable(db: Session, tenant_id: UUID, paths: Sequence[str]) -> Sequence[Seal]
     return db.exec(query.order_by(col(Seal.name))).all()
 
 
-def public_seal(db: Session, seal_id: UUID) -> Seal | None:
-    """For the public status page, which asks without a scope."""
-    return db.get(Seal, seal_id)
-
-
 def head(db: Session, head_id: bytes) -> Head | None:
     """By the number in its chip, which is unique everywhere."""
     return db.exec(select(Head).where(Head.head_id == head_id)).one_or_none()

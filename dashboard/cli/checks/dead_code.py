@@ -19,6 +19,7 @@ USED_FROM: Final = ("tests", "locks")
 LISTED: Final = frozenset({"function", "class", "method", "property", "import", "unreachable_code"})
 CALLED_BY_DECORATOR: Final = [
     *(f"@*.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "api_route", "middleware")),
+    "@handler",  # jobs, called by kind
     *("@*.exception_handler", "@*.command", "@*.callback", "@*.listens_for", "@listens_for", "@pytest.fixture*"),
     *(
         "@field_validator",
@@ -42,13 +43,21 @@ CALLED_BY_LIBRARY: Final = [
 
 def unused(root: Path) -> list[Item]:
     """What vulture finds in the packages, without what a library, a template or a test calls."""
-    finder = Vulture(ignore_names=[*CALLED_BY_LIBRARY, *template_names(root)], ignore_decorators=CALLED_BY_DECORATOR)
+    names = [*CALLED_BY_LIBRARY, *template_names(root), *named_in_strings(root)]
+    finder = Vulture(ignore_names=names, ignore_decorators=CALLED_BY_DECORATOR)
     finder.scavenge([root / folder for folder in (*PACKAGES, *USED_FROM) if (root / folder).exists()])
     return [
         item
         for item in finder.get_unused_code(min_confidence=60)
         if item.typ in LISTED and item.filename.resolve().relative_to(root).parts[0] in PACKAGES
     ]
+
+
+def named_in_strings(root: Path) -> set[str]:
+    """What is called by "package.module:name": sandboxed functions and parts found at run time."""
+    reference = re.compile(r"[\"'](?:firmware_protocol|device_sim|gateway|server|dashboard)[\w.]*:([A-Za-z_]\w*)[\"']")
+    files = (file for package in PACKAGES for file in (root / package).rglob("*.py"))
+    return {name for file in files for name in reference.findall(file.read_text(encoding="utf-8"))}
 
 
 def template_names(root: Path) -> set[str]:
