@@ -50,23 +50,25 @@ def demo(
         raise typer.Exit(1) from error
     stage = new_stage(contract, folder, screen.step)
     screen.opening(contract.title)
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    keep = False
     try:
         play(stage, (*OPENING, *STAMPING, *outcomes.closing(result)))
         outcomes.summary(stage, result)
         screen.files(result.out)
         if not once:
             screen.links(_links(stage, result))
-            ended.wait()
+            threading.Event().wait()
     except StoryFailed as error:
+        keep = True
         screen.failed(error.step, error.why, folder / "logs")
         raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        screen.console.print("Stopped.")
     finally:
         stage.close()
         stage.company.stop()
-        if once or ended.is_set():
+        if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 

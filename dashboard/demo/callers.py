@@ -11,6 +11,10 @@ TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 Json = dict[str, Any]
 
 
+class NotYet(StoryFailed):
+    """The server asks for a moment's patience."""
+
+
 class Caller:
     """HTTP to one base URL; a refusal becomes StoryFailed with the words the refusal came with."""
 
@@ -32,7 +36,15 @@ class Caller:
             raise StoryFailed(step, f"{path}: {type(error).__name__}: {error}") from error
         if response.is_success:
             return response
-        raise StoryFailed(step, f"{path} answered {response.status_code}: {_words(response)}")
+        refused = NotYet if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else StoryFailed
+        raise refused(step, f"{path} answered {response.status_code}: {_words(response)}")
+
+    def if_ready(self, step: str, path: str) -> bytes | None:
+        """None while the server says "in a moment" (503). Raises: StoryFailed for any other refusal."""
+        try:
+            return self.send(step, "GET", path).content
+        except NotYet:
+            return None
 
     def get(self, step: str, path: str) -> Any:  # noqa: ANN401 - JSON
         return self.send(step, "GET", path).json()

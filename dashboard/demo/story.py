@@ -14,6 +14,7 @@ from dashboard.demo.cast import BRANCH, GATEWAY, HEAD, Cast
 from dashboard.demo.paper import Contract
 from dashboard.demo.processes import Company
 from dashboard.demo.waiting import StoryFailed, until
+from firmware_protocol.errors import ProtocolError
 
 HOST: Final = "127.0.0.1"
 LINK_LIFE: Final = timedelta(hours=12)
@@ -289,7 +290,10 @@ def play(stage: Stage, steps: tuple[Step, ...]) -> None:
     """Raises: StoryFailed, naming the step."""
     for step in steps:
         begun = time.monotonic()
-        told = step.act(stage)
+        try:
+            told = step.act(stage)
+        except (OSError, LookupError, ValueError, ProtocolError) as error:
+            raise StoryFailed(step.name, f"{type(error).__name__}: {error}") from error
         stage.ms[step.name] = round((time.monotonic() - begun) * 1000)
         stage.on_step(step.name, stage.ms[step.name], told)
 
