@@ -29,7 +29,6 @@ from tests.server.world import (  # noqa: F401 - fixtures
     contract_pdf,
     installation,
     keys,
-    password_hash,
     run,
     with_passwords,
     workers,

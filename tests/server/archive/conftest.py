@@ -2,7 +2,7 @@ import pytest
 
 from server.core.clock import FixedClock, SystemClock
 from tests.server.office import gateway, office
-from tests.server.world import company, installation, keys, password_hash, run, with_passwords, workers
+from tests.server.world import company, installation, keys, run, with_passwords, workers
 
 __all__ = [
     "company",
@@ -10,7 +10,6 @@ __all__ = [
     "installation",
     "keys",
     "office",
-    "password_hash",
     "run",
     "with_passwords",
     "workers",

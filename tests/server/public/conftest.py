@@ -10,9 +10,9 @@ from server.jobs.sandbox import Workers
 from server.public.app import JUDGES
 from tests.server.public.site import Site
 from tests.server.verification.story_maker import Key
-from tests.server.world import clock, company, installation, keys, password_hash, run, with_passwords, workers
+from tests.server.world import clock, company, installation, keys, run, with_passwords, workers
 
-__all__ = ["clock", "company", "installation", "keys", "password_hash", "run", "with_passwords", "workers"]
+__all__ = ["clock", "company", "installation", "keys", "run", "with_passwords", "workers"]
 
 
 @pytest.fixture(scope="session")
