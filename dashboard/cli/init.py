@@ -26,7 +26,18 @@ from server.verification import trust
 
 ANCHOR_LIFETIME_S: Final = 10 * 365 * 86400
 """Ten years: the root is opened for a theft or a rotation, not every year."""
-_KEPT: Final = ("installation", "country", "host", "bind", "web_port", "public_port", "language", "demo", "public_url")
+_KEPT: Final = (
+    "installation",
+    "country",
+    "host",
+    "bind",
+    "web_port",
+    "public_port",
+    "mqtt_port",
+    "language",
+    "demo",
+    "public_url",
+)
 """Settings that `init` writes to home/settings.env, because certificates, codes and the log's name depend on them."""
 
 
