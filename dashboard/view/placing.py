@@ -1,5 +1,6 @@
 """Where the seal goes on a page: taps on a picture to millimetres and back. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -92,6 +93,9 @@ def moved(places: Sequence[PlaceIn], fields: Mapping[str, str], sizes: Sizes) ->
 
 def _number(fields: Mapping[str, str], name: str) -> float:
     try:
-        return float(fields[name].replace(",", "."))
+        number = float(fields[name].replace(",", "."))
     except (KeyError, ValueError) as error:
         raise BadTap from error
+    if not math.isfinite(number):
+        raise BadTap
+    return number
