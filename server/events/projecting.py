@@ -26,8 +26,8 @@ INSPECT_IMPRINT: Final = "events.inspect_imprint"
 BATCH: Final = 200
 """Leaves per transaction: about 50 ms, so that nobody waits long for the write lock."""
 
-_RANK: Final = {"seen": 0, "intent": 1}
-"""A stroke's state only moves forward; everything else is final and ranks higher."""
+_RANK: Final = {"seen": 0, "intent": 1, "returned": 2, "aborted": 2, "done": 3, "cancelled": 3, "unknown": 3}
+"""A stroke's state only moves forward. A use that came back is pressed again under the same number; 3 is final."""
 _SETTLED: Final = {Outcome.RECOVERED: "done", Outcome.ABORTED: "aborted", Outcome.UNKNOWN: "unknown"}
 
 
@@ -160,7 +160,7 @@ def _stroke(db: Session, run: Runtime, admitted: Admitted, token_id: bytes, numb
 
 
 def _forward(row: Stroke, state: str) -> None:
-    if row.state in _RANK and _RANK.get(state, 9) >= _RANK[row.state]:
+    if _RANK[row.state] < 3 and _RANK[state] >= _RANK[row.state]:
         row.state = state
 
 

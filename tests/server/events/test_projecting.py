@@ -117,6 +117,25 @@ def test_a_stroke_settled_after_a_power_cut(
     assert [alarm.kind for alarm in line.alarms] == (["press_not_confirmed"] if state == "unknown" else [])
 
 
+@pytest.mark.parametrize("before", ["cancelled", "aborted"])
+def test_a_use_that_came_back_is_pressed_under_the_same_number(office: Office, company: Company, before: str) -> None:
+    request = company.approved()
+    token = office.token(request)
+    office.grant(token)
+    office.pen.write(Intent(token_id=token.token_id, stroke=1))
+    if before == "cancelled":
+        office.pen.write(Cancelled(token_id=token.token_id, stroke=1, cause=Cause.BY_KEEPER, returned=True))
+    else:
+        office.pen.write(Settled(token_id=token.token_id, stroke=1, outcome=Outcome.ABORTED))
+    office.press(token, 1)
+    project(office)
+    with office.run.db.read() as db:
+        line = service.timeline(db, office.run, company.everywhere, request.id)
+        counts = audit.reconcile(db, office.run, company.everywhere, request.id)
+    assert [view.stroke.state for view in line.strokes] == ["done"]
+    assert counts.pressed == 1
+
+
 def test_a_cancelled_stroke_and_an_extra_one(office: Office, company: Company) -> None:
     request = company.approved()
     token = office.token(request)
