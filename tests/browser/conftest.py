@@ -50,8 +50,9 @@ SHOTS = os.environ.get("CINNABAR_SHOTS")
 """A folder: every screen looked at is also kept there as a picture."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the whole session: Playwright keeps an event loop running in this thread while it is open."""
     if not Path(CHROMIUM).exists():
         pytest.skip("no Chromium on this machine")
     with sync_playwright() as playwright:
