@@ -5,7 +5,8 @@ A worker keeps the last approved pages prepared, so that a stroke's check costs 
 
 from collections import OrderedDict
 from dataclasses import asdict
-from typing import Final
+from enum import Enum
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -16,8 +17,9 @@ from server.inspection.vision.approved import ApprovedPage, PreparedPage, WordBo
 from server.inspection.vision.codes import read_codes
 from server.inspection.vision.crops import paired_crops
 from server.inspection.vision.finding import Box, PageFinding
+from server.inspection.vision.imprint import ImprintFinding
 from server.inspection.vision.imprint import check_imprint as check_imprint_on
-from server.inspection.vision.moved import same_placement
+from server.inspection.vision.moved import PlacementFinding, same_placement
 from server.inspection.vision.page import compare_page
 
 PAGE_DPI: Final = 200
@@ -51,7 +53,7 @@ def check_imprint(
     specimen_png: bytes, diameter_mm: float, before: bytes, after: bytes, homography: list[list[float]] | None
 ) -> ImprintCheck:
     """The full photos before and after a stroke against the specimen. `homography` is that of the page check."""
-    specimen = cv2.imdecode(np.frombuffer(specimen_png, np.uint8), cv2.IMREAD_COLOR)
+    specimen = cv2.imdecode(np.frombuffer(specimen_png, np.uint8), cv2.IMREAD_UNCHANGED)  # transparent is white
     if specimen is None:
         raise ValueError("the stored specimen is no picture")
     finding = check_imprint_on(
@@ -64,8 +66,8 @@ def check_imprint(
         page_dpi=PAGE_DPI,
     )
     return ImprintCheck(
-        imprint=asdict(finding),
-        placement=asdict(same_placement(before, after)),
+        imprint=_plain(finding),
+        placement=_plain(same_placement(before, after)),
         codes=tuple(code.payload for code in read_codes(after)),
     )
 
@@ -73,6 +75,11 @@ def check_imprint(
 def locate_page(document_digest: bytes, page: int, photo: bytes) -> PageFinding:
     """Where the approved page lies in a full photo. Raises: PageNotPrepared."""
     return compare_page(_page(document_digest, page), photo, mode="full")
+
+
+def _plain(finding: ImprintFinding | PlacementFinding) -> dict[str, Any]:
+    """Its fields, enums as text: whoever reads them needs not load the vision libraries."""
+    return {name: str(value) if isinstance(value, Enum) else value for name, value in asdict(finding).items()}
 
 
 def _page(document_digest: bytes, page: int) -> PreparedPage:
