@@ -42,7 +42,6 @@ def register(app: typer.Typer) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, supervisor.stop)
         try:
-            supervisor.migrate()
             supervisor.start()
             sys.stdout.write(_ready_line(settings, supervisor, as_json=as_json))
             sys.stdout.flush()

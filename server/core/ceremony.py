@@ -71,7 +71,7 @@ def create_home(
     keys = KeyStore.create(home / "keys", passphrase_of(settings), rng)
     root_key = _root_key(rng, fits)
     if settings.demo:
-        keyfile.write_private(home / "keys" / DEMO_ROOT, keyfile.seal(root_key, passphrase_of(settings), rng))
+        keys.keep(DEMO_ROOT, root_key, rng)
         kit: tuple[Path, ...] = ()
     else:
         kit = _print_kit(settings, root_key, rng, threshold=threshold, shares=shares)
@@ -96,7 +96,7 @@ def demo_root(settings: Settings) -> Ed25519Signer:
     path = settings.home / "keys" / DEMO_ROOT
     if not path.is_file():
         raise keyfile.KeyUnreadable("only a demo keeps its root on the machine")
-    key = keyfile.unseal(path.read_bytes(), passphrase_of(settings))
+    key = keyfile.unseal(path.read_bytes(), keyfile.Passphrase(passphrase_of(settings)))
     if not isinstance(key, Ed25519PrivateKey):
         raise keyfile.KeyUnreadable("the demo root is damaged")
     return Ed25519Signer(Purpose.BUNDLE, key)

@@ -14,7 +14,7 @@ from granian.server.embed import Server
 
 from server.core import keyfile, tls
 from server.core.keystore import CertificateKey
-from server.core.ports import wait_until_listening
+from server.core.ports import NotListening, wait_until_listening
 from server.core.runtime import Runtime
 
 GRACE_S: Final = 3.0
@@ -33,7 +33,7 @@ def serve(
 
     `app.state.stopping` is `stop`: a live stream looks at it and ends by itself.
 
-    Raises: NotListening, when the port belongs to another process.
+    Raises: NotListening, when the port belongs to another process or cannot be had.
     """
     with contextlib.ExitStack() as while_starting:
         server = _server(app, runtime, port, while_starting.enter_context(_opened_key(runtime)))
@@ -61,7 +61,7 @@ def serve(
             server.stop()  # type: ignore[no-untyped-call]
             await asyncio.wait({serving}, timeout=GRACE_S)
             if serving.done():
-                serving.result()  # raises what broke it, such as a port in use
+                _tell(serving, runtime.settings.bind, port)
             serving.cancel()
 
         asyncio.run(run())
@@ -99,6 +99,15 @@ def _opened_key(runtime: Runtime) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="cinnabar-", dir=memory if memory.is_dir() else None) as folder:
         keyfile.write_private(Path(folder) / "key.pem", plain)
         yield Path(folder) / "key.pem"
+
+
+def _tell(served: asyncio.Task[None], bind: str, port: int) -> None:
+    """Raise what broke the server. Raises: NotListening for a port in use, which granian says as RuntimeError."""
+    error = served.exception()
+    if isinstance(error, RuntimeError):
+        reason = str(error).partition("\n")[0]  # what follows is a backtrace of native code
+        raise NotListening(f"cannot listen on {bind}:{port}: {reason}") from None
+    served.result()
 
 
 def _reachable(bind: str) -> str:

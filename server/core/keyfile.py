@@ -1,12 +1,14 @@
 """Private keys at rest: PKCS#8 encrypted with PBES2 (RFC 8018): PBKDF2-HMAC-SHA256 and AES-256-CBC.
 
 `cryptography` writes PKCS#8 with 2,048 iterations only and cannot be told otherwise, which is weak against guessing;
-so the envelope is built here with 600,000, and any PKCS#8 reader (openssl, cryptography) opens it. The cost is paid
-once per key and process, about 0.1 s.
+so the envelope is built here with 600,000, and any PKCS#8 reader (openssl, cryptography) opens it. Stretching the
+passphrase costs 0.1 s. The keys of one `Passphrase` share a salt, so a process pays it once, not once a key; a guesser
+gains nothing by it: one file of a home was always enough to try guesses on.
 """
 
 import base64
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -30,14 +32,38 @@ class KeyUnreadable(Exception):
     """A key file is missing, damaged, or the passphrase is wrong."""
 
 
-def seal(private_key: PrivateKeyTypes, passphrase: bytes, rng: Rng, *, iterations: int = ITERATIONS) -> bytes:
+class Passphrase:
+    """A passphrase that remembers, in memory, what it was stretched to. Thread-safe."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._salt: bytes | None = None
+        self._stretched: dict[tuple[bytes, int], bytes] = {}
+        self._lock = threading.Lock()
+
+    def salt(self, rng: Rng) -> bytes:
+        """16 bytes, the same for every key that is sealed under this object."""
+        with self._lock:
+            self._salt = self._salt or rng.token_bytes(16)
+            return self._salt
+
+    def stretch(self, salt: bytes, iterations: int) -> bytes:
+        """32 bytes."""
+        with self._lock:
+            if (salt, iterations) not in self._stretched:
+                kdf = PBKDF2HMAC(algorithm=hashes.SHA256(), length=32, salt=salt, iterations=iterations)
+                self._stretched[salt, iterations] = kdf.derive(self._secret)
+            return self._stretched[salt, iterations]
+
+
+def seal(private_key: PrivateKeyTypes, passphrase: Passphrase, rng: Rng, *, iterations: int = ITERATIONS) -> bytes:
     """`private_key` as encrypted PKCS#8, PEM."""
     plain = private_key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    salt, iv = rng.token_bytes(16), rng.token_bytes(16)
+    salt, iv = passphrase.salt(rng), rng.token_bytes(16)
     padder = padding.PKCS7(128).padder()
-    encryptor = Cipher(AES256(_stretch(passphrase, salt, iterations)), CBC(iv)).encryptor()
+    encryptor = Cipher(AES256(passphrase.stretch(salt, iterations)), CBC(iv)).encryptor()
     padded = padder.update(plain) + padder.finalize()
     envelope = keys.EncryptedPrivateKeyInfo(
         {
@@ -63,13 +89,27 @@ def seal(private_key: PrivateKeyTypes, passphrase: bytes, rng: Rng, *, iteration
     return _pem(envelope.dump())
 
 
-def unseal(pem: bytes, passphrase: bytes) -> PrivateKeyTypes:
-    """The private key in `pem`.
+def unseal(pem: bytes, passphrase: Passphrase) -> PrivateKeyTypes:
+    """The private key in `pem`, a file that `seal` wrote.
 
     Raises: KeyUnreadable.
     """
     try:
-        return serialization.load_pem_private_key(pem, passphrase)
+        body = "".join(line for line in pem.decode("ascii").split("\n") if not line.startswith("-----"))
+        envelope = keys.EncryptedPrivateKeyInfo.load(base64.b64decode(body, validate=True), strict=True)
+        method = envelope["encryption_algorithm"]
+        if (method.kdf, method.kdf_hmac, method.encryption_cipher, method.key_length) != (
+            "pbkdf2",
+            "sha256",
+            "aes",
+            32,
+        ):
+            raise KeyUnreadable("the key file is not encrypted as Cinnabar encrypts")
+        key = passphrase.stretch(method.kdf_salt, method.kdf_iterations)
+        decryptor = Cipher(AES256(key), CBC(method.encryption_iv)).decryptor()
+        padded = decryptor.update(envelope["encrypted_data"].native) + decryptor.finalize()
+        unpadder = padding.PKCS7(128).unpadder()
+        return serialization.load_der_private_key(unpadder.update(padded) + unpadder.finalize(), None)
     except (ValueError, TypeError) as error:
         raise KeyUnreadable("damaged key file or wrong passphrase") from error
 
@@ -94,10 +134,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _stretch(passphrase: bytes, salt: bytes, iterations: int) -> bytes:
-    return PBKDF2HMAC(algorithm=hashes.SHA256(), length=32, salt=salt, iterations=iterations).derive(passphrase)
 
 
 def _pem(der: bytes) -> bytes:

@@ -17,11 +17,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from server.core import keyfile
-from server.core.keyfile import KeyUnreadable
+from server.core.keyfile import KeyUnreadable, Passphrase
 from server.core.rng import Rng
 from server.core.settings import Settings
 from server.core.signer import Ed25519Signer, Purpose, Signer
@@ -49,7 +50,7 @@ class KeyStore:
 
     def __init__(self, folder: Path, passphrase: bytes) -> None:
         self._folder = folder
-        self._passphrase = passphrase
+        self._passphrase = Passphrase(passphrase)
         self._opened: dict[str, Any] = {}
         self._lock = threading.RLock()
 
@@ -73,23 +74,31 @@ class KeyStore:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (folder / _INDEX).exists():
             raise FileExistsError(folder / _INDEX)
+        made = cls(folder, passphrase)
         public: dict[str, str] = {}
         for purpose in SERVER_PURPOSES:
             key = Ed25519PrivateKey.from_private_bytes(rng.token_bytes(32))
-            keyfile.write_private(folder / _file_of(purpose), keyfile.seal(key, passphrase, rng))
+            made.keep(_file_of(purpose), key, rng)
             public[purpose.value] = base64.b64encode(key.public_key().public_bytes_raw()).decode()
         for name in CertificateKey:
             curve_key = ec.generate_private_key(ec.SECP256R1())
-            keyfile.write_private(folder / f"{name}.pem", keyfile.seal(curve_key, passphrase, rng))
+            made.keep(f"{name}.pem", curve_key, rng)
             spki = curve_key.public_key().public_bytes(
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             )
             public[name.value] = base64.b64encode(spki).decode()
         # The master secret rides in the same format: 32 bytes are a valid Ed25519 seed.
         master = Ed25519PrivateKey.from_private_bytes(rng.token_bytes(32))
-        keyfile.write_private(folder / f"{_MASTER}.pem", keyfile.seal(master, passphrase, rng))
+        made.keep(f"{_MASTER}.pem", master, rng)
         keyfile.write_private(folder / _INDEX, json.dumps(public, indent=1, sort_keys=True).encode())
-        return cls(folder, passphrase)
+        return made
+
+    def keep(self, file_name: str, key: PrivateKeyTypes, rng: Rng) -> None:
+        """Write `key` beside the others, under the same passphrase.
+
+        Raises: FileExistsError: a key is never overwritten.
+        """
+        keyfile.write_private(self._folder / file_name, keyfile.seal(key, self._passphrase, rng))
 
     def signer(self, purpose: Purpose) -> Signer:
         """The one signer for `purpose`.

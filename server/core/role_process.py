@@ -1,16 +1,23 @@
 """One role in its own process: `python -m server.core.role_process NAME`, started by `server.core.supervise`.
 
 It says that it is ready on the file descriptor CINNABAR_READY_FD, and ends when CINNABAR_ALIVE_FD closes, so that it
-never outlives the supervisor. Exit 78 (EX_CONFIG) means: starting again will not help.
+never outlives the supervisor. Exit 78 (EX_CONFIG) means: starting again will not help. On Linux the supervisor calls
+`main` in a fork of itself (`server.core.launch`).
 """
 
+import contextlib
 import os
 import signal
 import sys
 import threading
-from typing import Final
+import traceback
+from typing import Final, NoReturn
+
+from server.core.ports import NotListening
 
 EX_CONFIG: Final = 78
+EX_NO_PORT: Final = 69
+"""EX_UNAVAILABLE: the port may be free in a moment, so this is tried again."""
 
 BROKER, LEDGER, WORKER, WEB, PUBLIC = "broker", "ledger", "worker", "web", "public"
 ROLES: Final = (BROKER, LEDGER, WORKER, WEB, PUBLIC)
@@ -22,18 +29,30 @@ ENTRY: Final = {
     PUBLIC: "server.public.app:create_app",
 }
 """run(runtime, *, stop: threading.Event, ready: Callable[[], None]) and create_app(runtime) -> FastAPI."""
+_SHARED: Final = ("server.core.runtime", "server.blobs.store", "server.jobs.sandbox")
+NEEDS: Final = {
+    LEDGER: (*_SHARED, "server.ledger.role"),
+    WORKER: (*_SHARED, "server.jobs.role:load_handlers"),
+    WEB: (*_SHARED, "server.core.https", "dashboard.app"),
+    PUBLIC: (*_SHARED, "server.core.https", "server.public.app"),
+}
+"""Modules, and functions that import some: what may be loaded before the role's process exists. They start nothing."""
 
 
 def main(role: str) -> int:
     stop = threading.Event()
     _stop_on_signals(stop)
     _end_with_supervisor()
-    if role == BROKER:
-        from server.core import broker
+    try:
+        if role == BROKER:
+            from server.core import broker
 
-        broker.run(int(os.environ["CINNABAR_MQTT_PORT"]), stop=stop, ready=_say_ready)
-        return 0
-    return _with_runtime(role, stop)
+            broker.run(int(os.environ["CINNABAR_MQTT_PORT"]), stop=stop, ready=_say_ready)
+            return 0
+        return _with_runtime(role, stop)
+    except NotListening as error:
+        sys.stderr.write(f"cinnabar {role}: {error}\n")
+        return EX_NO_PORT
 
 
 def _with_runtime(role: str, stop: threading.Event) -> int:
@@ -94,5 +113,24 @@ def _end_with_supervisor() -> None:
     threading.Thread(target=watch, daemon=True, name="supervisor-watch").start()
 
 
+def leave(code: int) -> NoReturn:
+    """End this process without the interpreter's own ending: threads of the broker and of granian are still in native
+    code, which panics ("panic in a function that cannot unwind") when the interpreter goes away under them.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _alone(role: str) -> NoReturn:
+    code = 1
+    try:
+        code = main(role)
+    except Exception:  # noqa: BLE001 - the bottom of this process
+        traceback.print_exc()
+    leave(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    _alone(sys.argv[1])

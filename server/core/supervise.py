@@ -1,12 +1,11 @@
 """The supervisor behind `cinnabar serve`: one child process per role, restarted when it dies, stopped in order.
 
-It imports nothing heavy: the roles' libraries are only in the roles' processes.
+It imports what the roles share, once, and forks them (`server.core.launch`); it opens none of it.
 """
 
 import contextlib
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from server.core import launch
+from server.core.launch import Child
 from server.core.role_process import BROKER, EX_CONFIG, ROLES
 from server.core.settings import Settings
 
@@ -34,7 +35,7 @@ class RoleFailed(Exception):
 @dataclass(slots=True)
 class _Role:
     name: str
-    process: subprocess.Popen[bytes] | None = None
+    process: Child | None = None
     ready_fd: int = -1
     ready: bool = False
     started_at: float = 0.0
@@ -62,31 +63,24 @@ class Supervisor:
     def pids(self) -> dict[str, int]:
         return {role.name: role.process.pid for role in self._roles if role.process is not None}
 
-    def migrate(self) -> None:
-        """Bring the database up to date, in a process that ends and gives its memory back.
-
-        Raises: RoleFailed.
-        """
-        done = subprocess.run(
-            [sys.executable, "-m", "server.migrations", "upgrade"], env=self._environment(), cwd=_ROOT, check=False
-        )
-        if done.returncode:
-            raise RoleFailed("the database could not be brought up to date")
-
     def start(self) -> None:
-        """Start the broker, then the others together; returns when all are ready.
+        """Start the broker, bring the database up to date, start the others together; returns when all are ready.
 
-        Raises: RoleFailed; what had started is stopped again.
+        Raises: RoleFailed, as soon as one has failed; what had started is stopped again.
         """
+        first = [role for role in self._roles if role.name == BROKER]
+        others = [role for role in self._roles if role.name != BROKER]
         try:
-            first = [role for role in self._roles if role.name == BROKER]
-            for group in (first, [role for role in self._roles if role.name != BROKER]):
-                for role in group:
-                    self._spawn(role)
-                for role in group:
-                    self._wait_ready(role)
+            for role in first:
+                self._spawn(role)
+            launch.preload(role.name for role in others)  # while the broker starts
+            self._migrate()
+            self._wait_ready(first)
+            for role in others:
+                self._spawn(role)
+            self._wait_ready(self._roles)
         except RoleFailed:
-            self._stop_all()
+            self._give_up()
             raise
 
     def watch(self) -> None:
@@ -121,15 +115,28 @@ class Supervisor:
             else:
                 self._close_ready(role)
 
-    def _wait_ready(self, role: _Role) -> None:
+    def _migrate(self) -> None:
+        """In a process that ends and takes its database connection and memory with it. Raises: RoleFailed."""
+        if launch.can_fork():
+            migrating = launch.fork(_migrate, "cinnabar-schema", self._environment(), close=self._close_in_child)
+            code = migrating.wait()
+        else:
+            command = [sys.executable, "-m", "server.migrations", "upgrade"]
+            code = subprocess.run(command, env=self._environment(), cwd=_ROOT, check=False).returncode  # noqa: S603
+        if code:
+            raise RoleFailed("the database could not be brought up to date")
+
+    def _wait_ready(self, roles: Sequence[_Role]) -> None:
+        """Until all of them are ready; a role that ends closes its pipe, so its failure is seen at once."""
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while not role.ready and not self._stopping:
+        while (waiting := [role for role in roles if not role.ready]) and not self._stopping:
             if time.monotonic() > deadline:
-                raise RoleFailed(f"{role.name} was not ready after {READY_TIMEOUT_S:.0f} s")
+                raise RoleFailed(f"{waiting[0].name} was not ready after {READY_TIMEOUT_S:.0f} s")
             self._turn(0.2)
-            code = None if role.process is None else role.process.poll()
-            if code is not None:
-                raise RoleFailed(f"{role.name} could not start (exit code {code}); the reason stands above")
+            for role in waiting:
+                code = None if role.process is None else role.process.poll()
+                if code is not None:
+                    raise RoleFailed(f"{role.name} could not start (exit code {code}); the reason stands above")
 
     def _look_after(self, role: _Role) -> None:
         now = time.monotonic()
@@ -155,31 +162,49 @@ class Supervisor:
             "CINNABAR_READY_FD": str(write_end),
             "CINNABAR_ALIVE_FD": str(self._alive_read),
         }
-        role.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "server.core.role_process", role.name],
-            env=environment,
-            cwd=_ROOT,
-            stdin=subprocess.DEVNULL,
-            pass_fds=(write_end, self._alive_read),
-            start_new_session=True,  # a Ctrl-C at the terminal reaches the supervisor alone, which stops them in order
-        )
-        os.close(write_end)
+        try:
+            role.process = launch.start(
+                role.name,
+                environment,
+                keep=(write_end, self._alive_read),
+                close=lambda: self._close_in_child(read_end),
+            )
+        finally:
+            os.close(write_end)
         role.ready_fd, role.ready, role.started_at = read_end, False, time.monotonic()
         self._selector.register(read_end, selectors.EVENT_READ, role)
 
+    def _give_up(self) -> None:
+        """End what is still starting without waiting for it: every role bears being killed at any moment."""
+        for role in self._roles:
+            if role.process is not None and not role.ready:
+                role.process.kill()
+        self._stop_all()
+
     def _stop_all(self) -> None:
-        """Last started, first stopped."""
+        """All at once, the broker last."""
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        for role in reversed(self._roles):
-            process, role.process = role.process, None
-            if process is not None:
-                process.send_signal(signal.SIGTERM)
+        first = [role for role in self._roles if role.name != BROKER]
+        for group in (first, [role for role in self._roles if role.name == BROKER]):
+            running = [role.process for role in group if role.process is not None]
+            for process in running:
+                process.terminate()
+            for process in running:
                 try:
                     process.wait(max(0.1, deadline - time.monotonic()))
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-            self._close_ready(role)
+            for role in group:
+                role.process = None
+                self._close_ready(role)
+
+    def _close_in_child(self, *more: int) -> None:
+        """In a forked role: let go of what is the supervisor's. A writing end kept open would hide that it died."""
+        self._selector.close()
+        others = [role.ready_fd for role in self._roles if role.ready_fd >= 0]
+        for descriptor in (self._alive_write, self._wake_read, self._wake_write, *others, *more):
+            os.close(descriptor)
 
     def _close_ready(self, role: _Role) -> None:
         if role.ready_fd >= 0:
@@ -195,6 +220,13 @@ class Supervisor:
             if name != "key_passphrase" and value is not None
         }
         return {**os.environ, **spelled}
+
+
+def _migrate() -> int:
+    from server.core.runtime import named
+
+    named("server.migrations:upgrade")()  # named, not imported: it stands above core
+    return 0
 
 
 _ROOT: Final = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -20,11 +20,13 @@ from server.core.signer import Purpose
 from server.core.trustfile import TrustFile
 from server.eseals import ca
 from server.eseals.ca import Revocation
-from server.eseals.sealing import Archive
 from server.eseals.signer import LocalSigner
-from server.eseals.tsa import InProcessTimeStamper, TimestampAuthority
 from server.verification import trust
 from server.verification.trust import TrustBundle, Withdrawal
+
+if TYPE_CHECKING:  # both bring pyHanko, which a process that never seals does without
+    from server.eseals.sealing import Archive
+    from server.eseals.tsa import InProcessTimeStamper
 
 CERTIFICATES: Final = "eseal"
 """Folder in home with ca.pem, seal.pem and tsa.pem, made by `cinnabar init`."""
@@ -41,10 +43,14 @@ class SealAuthority:
     tsa: LocalSigner
     revocation_list: x509.CertificateRevocationList
 
-    def archive(self) -> Archive:
+    def archive(self) -> "Archive":
+        from server.eseals.sealing import Archive
+
         return Archive(roots=[self.root], revocation_lists=[self.revocation_list])
 
-    def timestamper(self, *, clock: Callable[[], datetime], serials: Callable[[], bytes]) -> InProcessTimeStamper:
+    def timestamper(self, *, clock: Callable[[], datetime], serials: Callable[[], bytes]) -> "InProcessTimeStamper":
+        from server.eseals.tsa import InProcessTimeStamper, TimestampAuthority
+
         return InProcessTimeStamper(TimestampAuthority(self.tsa), clock=clock, serials=serials)
 
     @property

@@ -5,16 +5,17 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
-from pyhanko.pdf_utils.reader import PdfFileReader
 
 from firmware_protocol import trace
 from firmware_protocol.errors import ProtocolError
-from server.eseals.verdict import SealVerdict, verify_sealed_pdf
 from server.verification.code import code_hash
 from server.verification.trust import TrustBundle
+
+if TYPE_CHECKING:
+    from server.eseals.verdict import SealVerdict
 
 CODE_KIND: Final = "code"
 """Kind of a withdrawal that names a trace code by its hash."""
@@ -33,12 +34,14 @@ def verdict_of(
     *,
     now: datetime,
     known_digests: Callable[[bytes], bool] | None = None,
-) -> SealVerdict:
+) -> "SealVerdict":
     """The strict verdict under every authority that these bundles name; never raises on input. `now` is aware.
 
     `known_digests`: whether the ledger lists the SHA-256 of a sealed file; None when there is no ledger to ask. A seal
     whose trace code was withdrawn is "cannot_verify" with reason `withdrawn`, however intact its file is.
     """
+    from server.eseals.verdict import verify_sealed_pdf  # pyHanko: half a second, paid at the first sealed PDF
+
     verdict = verify_sealed_pdf(
         data,
         trusted_roots=_loaded(
@@ -58,6 +61,8 @@ def verdict_of(
 
 def codes_of(data: bytes) -> list[bytes]:
     """The signed trace codes that the seals of a file name, of a file that has passed the verdict."""
+    from pyhanko.pdf_utils.reader import PdfFileReader
+
     reasons = [str(seal.sig_object.get("/Reason", "")) for seal in PdfFileReader(io.BytesIO(data)).embedded_signatures]
     found = []
     for match in _CODE_URL.finditer("\n".join(reasons)):

@@ -22,13 +22,11 @@ from firmware_protocol.trace import TraceCode
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.eseals import authority, ca, store
-from server.eseals.appearance import SealPlace
 from server.eseals.errors import CertificateRevoked, NoSuchEseal, NotSealed, WithdrawnAlready
 from server.eseals.models import Eseal
 from server.eseals.offline import CODE_KIND, sealing_reason, verdict_of
 from server.eseals.refusals import SealingFailed
 from server.eseals.schemas import EsealRead, Made, Order
-from server.eseals.sealing import seal_pdf
 from server.eseals.unreadable import UnreadableDocument
 from server.identity import entries
 from server.identity.entries import EntryType
@@ -234,6 +232,9 @@ def _sealed(
     run: Runtime, order: Order, at_work: authority.SealAuthority, *, document: bytes, artwork: bytes, seal: SealRead
 ) -> Made:
     """Raises: SealingFailed."""
+    from server.eseals.appearance import SealPlace  # with pyHanko: half a second, paid at the first seal
+    from server.eseals.sealing import seal_pdf
+
     eseal_id, now = run.new_id(), run.now()
     code = TraceCode(
         use=eseal_id.bytes[:8], document=order.document_digest[:16], counter=0, head=order.seal_id.bytes[:4]

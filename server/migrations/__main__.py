@@ -6,23 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-
 from server.core.db import Database
-from server.core.settings import Settings
-from server.migrations import FOLDER, config_for, load_models, migrate
+from server.migrations import FOLDER, config_for, load_models, upgrade
 
 INITIAL: Final = FOLDER / "versions" / "0001_initial.py"
 
 
-def upgrade() -> None:
-    database = Database(Settings.load().database_url)
-    migrate(database)
-    database.close()
-
-
 def regenerate() -> None:
     """Write the initial migration anew from the models; only while nothing is released."""
+    from alembic import command
+
     others = [path for path in INITIAL.parent.glob("*.py") if path != INITIAL]
     if others:
         sys.exit(f"there are later migrations ({others[0].name}): add one, do not rewrite the first")

@@ -10,6 +10,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from asn1crypto import keys as pkcs8
+from asn1crypto import pem as armour
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings, strategies
@@ -20,7 +22,7 @@ from firmware_protocol.purposes import Purpose
 from server.core import ceremony, keyfile, shamir, tls
 from server.core.ceremony import HomeExists
 from server.core.clock import FixedClock, SystemClock
-from server.core.keyfile import KeyUnreadable
+from server.core.keyfile import KeyUnreadable, Passphrase
 from server.core.keystore import SERVER_PURPOSES, KeyStore
 from server.core.rng import SeededRng, SystemRng
 from server.core.settings import Settings
@@ -41,7 +43,7 @@ def test_openssl_reads_our_key_files(tmp_path: Path) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl command here")
-    (tmp_path / "k.pem").write_bytes(keyfile.seal(Ed25519PrivateKey.generate(), PASSPHRASE, SystemRng()))
+    (tmp_path / "k.pem").write_bytes(keyfile.seal(Ed25519PrivateKey.generate(), Passphrase(PASSPHRASE), SystemRng()))
     command = [openssl, "pkcs8", "-in", "k.pem", "-passin", f"pass:{PASSPHRASE.decode()}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert b"BEGIN PRIVATE KEY" in done.stdout
@@ -51,13 +53,28 @@ def test_openssl_reads_our_key_files(tmp_path: Path) -> None:
 
 def test_a_key_file_opens_with_its_passphrase_alone() -> None:
     key = Ed25519PrivateKey.generate()
-    pem = keyfile.seal(key, PASSPHRASE, SystemRng(), iterations=1000)
-    opened = keyfile.unseal(pem, PASSPHRASE)
+    pem = keyfile.seal(key, Passphrase(PASSPHRASE), SystemRng(), iterations=1000)
+    opened = keyfile.unseal(pem, Passphrase(PASSPHRASE))
     assert isinstance(opened, Ed25519PrivateKey)
     assert opened.private_bytes_raw() == key.private_bytes_raw()
-    for wrong in ((pem, b"other"), (pem[:-40], PASSPHRASE), (b"", PASSPHRASE)):
+    for data, secret in ((pem, b"other"), (pem[:-40], PASSPHRASE), (b"", PASSPHRASE), (b"\xff", PASSPHRASE)):
         with pytest.raises(KeyUnreadable):
-            keyfile.unseal(*wrong)
+            keyfile.unseal(data, Passphrase(secret))
+
+
+def test_no_guess_of_a_passphrase_ever_opens_a_key_file() -> None:
+    """CBC has no tag: one wrong passphrase in 256 leaves fitting padding, and must fail all the same."""
+    pem = keyfile.seal(Ed25519PrivateKey.generate(), Passphrase(PASSPHRASE), SystemRng(), iterations=1)
+    for guess in range(1500):
+        with pytest.raises(KeyUnreadable):
+            keyfile.unseal(pem, Passphrase(b"guess %d" % guess))
+
+
+def test_keys_of_one_home_are_stretched_once_and_encrypted_apart(demo_home: Settings) -> None:
+    files = [path.read_bytes() for path in (demo_home.home / "keys").glob("*.pem")]
+    envelopes = [pkcs8.EncryptedPrivateKeyInfo.load(armour.unarmor(data)[2])["encryption_algorithm"] for data in files]
+    assert len({one.kdf_salt for one in envelopes}) == 1
+    assert len({one.encryption_iv for one in envelopes}) == len(files) > 10
 
 
 def test_each_purpose_has_its_own_key_and_signs_for_it_alone(keys: KeyStore) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -83,6 +84,32 @@ def test_a_role_that_is_killed_comes_back_and_all_end_together(serve: Callable[.
 
 
 _CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)"
+
+
+def test_all_roles_start_and_end_without_a_word(serve: Callable[..., Any]) -> None:
+    process = serve("all")
+    facts = json.loads(process.stdout.readline())
+    assert set(facts["pids"]) == {"broker", "ledger", "worker", "web", "public"}
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert process.stderr.read() == ""  # no panic of a native thread either
+    assert not any(map(alive, facts["pids"].values()))
+
+
+def test_a_role_that_cannot_start_is_named_at_once(
+    serve: Callable[..., Any], demo_home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("CINNABAR_PUBLIC_PORT", str(taken.getsockname()[1]))
+        process = serve("worker", "web", "public")
+        assert process.wait(30) == 2
+    said = process.stderr.read().splitlines()
+    assert [line.partition(":")[0] for line in said] == [
+        "cinnabar public",
+        "public could not start (exit code 69); the reason stands above",
+    ]
+    assert "in use" in said[0]
+    assert str(demo_home.home) not in process.stdout.read()
 
 
 def test_roles_do_not_outlive_a_supervisor_that_is_killed(serve: Callable[..., Any]) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from server.core.db import Database
-from server.migrations import differences, migrate
+from server.migrations import config_for, differences, migrate, newest, version_of
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -30,6 +31,15 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     migrate(database)
     assert sorted(inspect(database.engine).get_table_names()) == before
     assert {"blob", "blob_upload", "job", "alembic_version"} <= set(before)
+
+
+def test_the_newest_revision_is_known_without_alembic(database: Database) -> None:
+    with database.engine.begin() as connection:
+        assert version_of(connection) is None
+        assert ScriptDirectory.from_config(config_for(connection)).get_current_head() == newest()
+    migrate(database)
+    with database.engine.begin() as connection:
+        assert version_of(connection) == newest()
 
 
 def test_a_missing_column_would_be_noticed(database: Database) -> None:
