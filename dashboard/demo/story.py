@@ -74,23 +74,21 @@ class Stage:
 def set_up(stage: Stage) -> str:
     """An installation with its keys, and the people who use it."""
     from dashboard.cli.init import create_installation
-    from dashboard.cli.serve import with_ports
     from server.core.clock import SystemClock
+    from server.core.ports import free_port
     from server.core.rng import SystemRng
     from server.core.runtime import Runtime
     from server.core.settings import Settings
 
-    settings = with_ports(
-        Settings(
-            home=stage.company.home,
-            installation=stage.contract.company,
-            host=HOST,
-            web_port=0,
-            public_port=0,
-            mqtt_port=0,
-            language=stage.contract.language,  # type: ignore[arg-type]  # one of the three, from documents.json
-            demo=True,
-        )
+    settings = Settings(
+        home=stage.company.home,
+        installation=stage.contract.company,
+        host=HOST,
+        web_port=free_port(),
+        public_port=free_port(),
+        mqtt_port=free_port(),
+        language=stage.contract.language,  # type: ignore[arg-type]  # one of the three, from documents.json
+        demo=True,
     )
     create_installation(settings, clock=SystemClock(), rng=SystemRng())
     run = Runtime.open(Settings.load(stage.company.home))
