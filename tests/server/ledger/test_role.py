@@ -122,7 +122,7 @@ class Installation:
         }
         keys = KeyStore.create(home / "keys", PASSPHRASE.encode(), SystemRng())
         self.checkpoint_key = keys.public_key(Purpose.CHECKPOINT)
-        self.receipt_key = keys.public_key(Purpose.TOKEN)
+        self.receipt_key = keys.public_key(Purpose.RECEIPT)
         self.database = new_database(f"sqlite:///{home / 'data.db'}")
         self.ledger = Role("ledger", settings)
         self._embedded = None if broker else Role("broker", settings)
