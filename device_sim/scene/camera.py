@@ -16,6 +16,8 @@ TRAY_BGR: Final = (84, 80, 76)
 """The rubber mat of the tray: dark and neutral, so that paper stands out."""
 GAIN_UNIT: Final = 200
 """The gain map holds 200 for 'as it is'; 8 bits keep the multiplication fast."""
+RED: Final = 2
+"""The channel that red ink does not darken."""
 JITTER_PX: Final = 64
 PREVIEW_QUALITIES: Final = (82, 74, 66, 58, 50, 42, 34, 26, 18, 10, 5)
 PREVIEW_BLURS: Final = (0.0, 1.5, 4.0, 12.0)
@@ -24,7 +26,7 @@ PREVIEW_BLURS: Final = (0.0, 1.5, 4.0, 12.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photo:
-    """One shot: the colour JPEG and its small grey preview, from the same exposure."""
+    """One shot: the colour JPEG, and a small grey preview of its red channel, from the same exposure."""
 
     full_jpeg: bytes
     preview_jpeg: bytes
@@ -84,11 +86,13 @@ class Camera:
         )
 
     def _preview(self, frame: NDArray[np.uint8]) -> bytes:
-        """Grey and small. Quality falls until it fits; a picture that never fits so is blurred as well.
+        """Small, and grey as red light shows it, so that red ink leaves no mark that could hide print below.
+
+        Quality falls until the picture fits; one that never fits so is blurred as well.
 
         Raises: ValueError if the settings leave too few bytes even for a picture without any detail.
         """
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        grey = np.ascontiguousarray(frame[:, :, RED])
         factor = min(1.0, self._settings.preview_dpi / self._settings.dpi)
         size = (round(self._width * factor), round(self._height * factor))
         small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)

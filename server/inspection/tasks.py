@@ -26,6 +26,8 @@ PAGE_DPI: Final = 200
 KEPT_PAGES: Final = 8
 """About 20 MB each with glyphs and grids."""
 
+cv2.setNumThreads(1)  # a worker has one core; more threads only wait for each other
+
 _prepared: OrderedDict[tuple[bytes, int], PreparedPage] = OrderedDict()
 
 

@@ -1,12 +1,16 @@
 """The registered artwork of a head as ink, in millimetres."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from server.inspection.vision.ink import Density
+
+_FULL_TONE: Final = 0.6
+"""How much darker cinnabar red is in green and blue light than in red light, against paper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,10 +19,6 @@ class Artwork:
 
     ink: Density
     diameter_mm: float
-
-    @property
-    def ink_mm2(self) -> float:
-        return max(1.0, float(self.ink.mean()) * self.diameter_mm**2)
 
     def drawn(self, px_mm: float, *, side_px: int, centre: NDArray[np.float64], turn: NDArray[np.float64]) -> Density:
         """The artwork on a square of `side_px`: `turn` (2, 2) is rotation times scale, `centre` (2,) in pixels."""
@@ -30,6 +30,13 @@ class Artwork:
         matrix[:, 2] = centre - matrix[:, :2] @ np.array([middle, middle])
         soft = cv2.GaussianBlur(self.ink, (0, 0), max(0.3, 0.5 / step))
         return np.asarray(cv2.warpAffine(soft, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR), np.float32)
+
+    def inked_mm2(self, px_mm: float, level: float) -> float:
+        """Paper that counts as inked when a fresh imprint is seen at `px_mm` and cut at `level`: thin lines widen."""
+        side = round((self.diameter_mm + 2) * px_mm)
+        middle = np.array([(side - 1) / 2, (side - 1) / 2])
+        seen = self.drawn(px_mm, side_px=side, centre=middle, turn=np.eye(2))
+        return max(1.0, float(np.count_nonzero(seen * _FULL_TONE > level)) / px_mm**2)
 
     def averaged(self, px_mm: float) -> Density:
         """The artwork averaged over all turns: what is left of a round imprint whose turn is unknown."""

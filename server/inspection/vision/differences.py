@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.inspection.vision.approved import Grid
+from server.inspection.vision.expected import expected_ncc
 from server.inspection.vision.finding import Answer, Reason
 from server.inspection.vision.glyphs import Boxes, is_letter
 from server.inspection.vision.ink import Density, components, gathered
@@ -27,6 +28,10 @@ UNLIKE: Final = 0.5
 """A glyph that correlates worse than this is not the glyph that was approved, whatever it is."""
 UNLIKE_SMALL: Final = 0.2
 """The same for points and commas of a few pixels."""
+UNJUDGED: Final = 0.7
+"""A glyph of which no more can be expected than this is too small or too faint to be told from another."""
+DARKER: Final = 3.0
+"""This many times the expected energy where a glyph cannot be judged: something that can be read was printed there."""
 EXTRA_MM2: Final = 0.12
 EXTRA_WRONG_MM2: Final = 1.0
 MISSING_MM2: Final = 0.08
@@ -44,20 +49,26 @@ class Spot:
     strong: bool
 
 
-def of_text(grid: Grid, comparison: Comparison, photo: Density) -> list[Spot]:
-    """Words with a glyph that differs, or is gone."""
+def of_text(grid: Grid, comparison: Comparison, photo: Density) -> tuple[list[Spot], list[int]]:
+    """Words with a glyph that differs, or is gone; and the indices of words of which a glyph cannot be judged."""
     glyphs = grid.glyphs
     if len(glyphs.boxes) == 0:
-        return []
+        return [], []
     ncc = comparison.own()
-    digit, letter = np.char.isdigit(glyphs.letter), is_letter(glyphs.letter)
+    usual = expected_ncc(ncc, comparison.faintness, glyphs.letter)
+    judged = usual >= UNJUDGED
+    digit, letter = np.char.isdigit(glyphs.letter) & judged, is_letter(glyphs.letter) & judged
     small = (glyphs.boxes[:, 2:] - glyphs.boxes[:, :2]).max(axis=1) < 0.045 * grid.dpi
-    unlike = ncc < np.where(small, UNLIKE_SMALL, UNLIKE)
-    drop = _usual(glyphs.letter, ncc) - ncc
-    margin = _margins(grid, comparison, digit, ~digit & ((drop > SUSPECT_DROP) | unlike))
-    doubt = unlike | (margin > np.where(digit, DIGIT_DOUBT, LETTER_DOUBT)) | (letter & (drop > DROP_DOUBT))
-    strong = (margin > np.where(digit, DIGIT_WRONG, LETTER_WRONG)) | (unlike & ~small) | (letter & (drop > DROP_WRONG))
-    gone = unlike & (_mass(photo, glyphs.boxes) < 0.35 * _mass(grid.ink, glyphs.boxes))
+    unlike = judged & (ncc < np.where(small, UNLIKE_SMALL, UNLIKE))
+    drop = usual - ncc
+    margin = _margins(grid, comparison, digit, judged & ~digit & ((drop > SUSPECT_DROP) | unlike))
+    named = letter | digit  # a digit too: the page may hold no other digit of its size to try in its place
+    doubt = unlike | (margin > np.where(digit, DIGIT_DOUBT, LETTER_DOUBT)) | (named & (drop > DROP_DOUBT))
+    strong = (margin > np.where(digit, DIGIT_WRONG, LETTER_WRONG)) | (unlike & ~small) | (named & (drop > DROP_WRONG))
+    doubt |= ~judged & (comparison.energy() > DARKER / usual**2)
+    gone = np.zeros(len(ncc), np.bool_)
+    lost = glyphs.boxes[unlike]
+    gone[unlike] = _mass(photo, lost) < 0.35 * _mass(grid.ink, lost)
     certainty = np.maximum(1 - ncc, margin)
     spots = []
     for word in np.unique(glyphs.word[doubt]):
@@ -65,23 +76,13 @@ def of_text(grid: Grid, comparison: Comparison, photo: Density) -> list[Spot]:
         spots.append(
             Spot(
                 kind="missing" if gone[here].all() else "text",
-                box=_box(grid.words[word]),
+                box=box_of(grid.words[word]),
                 score=float(certainty[here].max()),
                 text=grid.text[word],
                 strong=bool(strong[here].any()),
             )
         )
-    return spots
-
-
-def _usual(letter: NDArray[np.str_], ncc: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The median correlation of each glyph's likes; of the whole page where they are fewer than 6."""
-    usual = np.full(len(ncc), np.median(ncc), np.float32)
-    for name in np.unique(letter[letter != ""]):
-        same = letter == name
-        if np.count_nonzero(same) >= 6:
-            usual[same] = np.median(ncc[same])
-    return usual
+    return spots, [int(word) for word in np.setdiff1d(glyphs.word[~judged], glyphs.word[doubt])]
 
 
 def _margins(
@@ -100,7 +101,7 @@ def _mass(ink: Density, boxes: Boxes) -> NDArray[np.float64]:
     return np.array([float(ink[y0:y1, x0:x1].sum()) for x0, y0, x1, y1 in whole])
 
 
-def _box(row: NDArray[np.float64]) -> tuple[float, float, float, float]:
+def box_of(row: NDArray[np.float64]) -> tuple[float, float, float, float]:
     return float(row[0]), float(row[1]), float(row[2]), float(row[3])
 
 

@@ -51,7 +51,8 @@ class PageFinding:
 
     `coverage` is the share of approved words that lie inside the photo; `dpi` the photo's resolution on the paper;
     `orientation_deg` the turn of the page in the photo, clockwise, -180 to 180; `homography` maps approved pixels to
-    photo pixels, None when the page was not found; `ms` the time it took.
+    photo pixels, None when the page was not found; `unjudged` boxes in approved pixels around words too small or too
+    faint to be compared on this photo, at most 40; `ms` the time it took.
     """
 
     answer: Answer
@@ -61,5 +62,6 @@ class PageFinding:
     dpi: float
     orientation_deg: float
     differences: tuple[Difference, ...]
+    unjudged: tuple[Box, ...]
     homography: list[list[float]] | None
     ms: float

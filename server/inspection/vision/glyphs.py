@@ -12,6 +12,10 @@ from server.inspection.vision.ink import Density, components
 
 PATCH: Final = 24
 """Side of the square patch that one glyph is compared in, in patch pixels."""
+FAINTEST: Final = 0.04
+"""Print lighter than this part of black is not told from paper, on the rendered page or on any photo."""
+_OF_STRONGEST: Final = 0.28
+"""A pixel belongs to a glyph from this part of the word's darkest pixel on: grey print is cut like black print."""
 _CJK_FROM: Final = "\u2e80"
 _PRIVATE_USE: Final = 0xE000
 _SHAPES: Final = 600
@@ -70,10 +74,12 @@ def cut(ink: Density, words: list[str], boxes: Boxes, *, dpi: float) -> tuple[Gl
         right, bottom = min(width, int(np.ceil(x1)) + 1), min(height, int(np.ceil(y1)) + 1)
         if right - left < 2 or bottom - top < 2:
             continue
-        dark = ink[top:bottom, left:right] > 0.28
-        if not dark.any():
+        part = ink[top:bottom, left:right]
+        strongest = float(part.max())
+        if strongest < FAINTEST:
             continue
-        runs, names = _columns(dark, ink[top:bottom, left:right].sum(axis=0), text)
+        dark = part > _OF_STRONGEST * strongest
+        runs, names = _columns(dark, part.sum(axis=0), text)
         for i, (a, b) in enumerate(runs):
             lines = np.flatnonzero(dark[:, a:b].any(axis=1))
             if len(lines) == 0:
@@ -150,15 +156,16 @@ def sample(image: Density, centres: Boxes, scale: NDArray[np.float64], *, side: 
     """Patches (n, side, side) of `image` around `centres` (n, 2), `scale` image pixels a step, in one remap."""
     steps = np.arange(side) - (side - 1) / 2
     offsets = steps[None, :] * scale[:, None]
-    xs = (centres[:, :1] + offsets)[:, None, :].repeat(side, axis=1)
-    ys = (centres[:, 1:] + offsets)[:, :, None].repeat(side, axis=2)
+    xs, ys = np.empty((2, len(centres), side, side), np.float32)
+    xs[:] = (centres[:, :1] + offsets)[:, None, :]
+    ys[:] = (centres[:, 1:] + offsets)[:, :, None]
     # cv2.remap takes at most 32767 rows.
     rows = 32_000 // side
     parts = [
         cv2.remap(
             image,
-            np.asarray(xs[i : i + rows], np.float32).reshape(-1, side),
-            np.asarray(ys[i : i + rows], np.float32).reshape(-1, side),
+            xs[i : i + rows].reshape(-1, side),
+            ys[i : i + rows].reshape(-1, side),
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )

@@ -30,9 +30,11 @@ _MISSING_SHARE: Final = 0.08
 """Less new red than this share of the specimen's ink is no imprint; a fifth of an imprint is a faint one."""
 _EXTRA_SHARE: Final = 0.12
 """More new red than this share outside the imprint's circle is a second imprint, whole or in part."""
-_DOUBLE_INK: Final = 1.8
-"""This much more ink inside one circle than the specimen has: two strokes over each other. With the simulator's camera
-and three seals, single strokes measured 1.4 to 1.67 (ink spreads), double ones 0.5 to 4 mm apart 1.92 to 2.73."""
+_DOUBLE_INK: Final = 1.2
+"""This much more ink inside one circle than the specimen, seen alike, has: two strokes over each other. With the
+simulator's camera and three seals, single strokes measured 0.95 to 0.99, double ones 0.5 mm apart 1.30."""
+_BESIDE_SHARE: Final = 0.12
+"""More ink inside the circle but beside the specimen's lines than this share of them: two strokes over each other."""
 _FAINT_SHARE: Final = 0.4
 _UNLIKE: Final = 0.35
 _LIKE: Final = 0.6
@@ -199,6 +201,9 @@ def _count(red: Density, art: Artwork) -> tuple[int, tuple[float, float], float]
     others, areas = components(_joined(rest, round(3 * px)), least_px=1)
     plenty = _EXTRA_SHARE * wanted * px**2
     further = sum(int(rest[y0:y1, x0:x1].sum()) > plenty for x0, y0, x1, y1 in others) if len(areas) else 0
+    inside = (float(ink.sum()) - float(rest.sum())) / px**2 / wanted
+    if further == 0 and inside > _DOUBLE_INK:
+        further = 1
     return 1 + further, (x / px, y / px), share
 
 

@@ -26,8 +26,9 @@ def density(grey: Pixels, dpi: float) -> Density:
     reach = max(3, round(_PAPER_REACH_MM / 25.4 * dpi / _REDUCE) | 1)
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
     paper = cv2.resize(cv2.blur(paper, (3, 3)), (width, height), interpolation=cv2.INTER_LINEAR)
-    ratio = cv2.divide(grey, np.maximum(paper, np.uint8(8)), scale=1.0, dtype=cv2.CV_32F)
-    return np.asarray(np.clip(np.float32(1.0) - ratio, 0.0, 1.0), np.float32)
+    ink = np.asarray(cv2.divide(grey, np.maximum(paper, np.uint8(8)), scale=1.0, dtype=cv2.CV_32F), np.float32)
+    np.subtract(np.float32(1.0), ink, out=ink)
+    return np.asarray(np.maximum(ink, np.float32(0.0), out=ink), np.float32)
 
 
 def above(ink: Density, level: float) -> Pixels:

@@ -17,6 +17,8 @@ _REACH_MM: Final = (1.4, 0.9, 0.7, 0.7)
 """Search of each round of the fit; re-engravings shift parts by 0.3 mm and more."""
 _ANGLES: Final = 720
 _AGREES: Final = 0.45
+_SPREAD_MM: Final = 0.3
+_INKED: Final = 0.25
 _CORNER: Final = 0.12
 """A part whose structure runs in one direction only says nothing about shifts along it (a piece of the ring)."""
 
@@ -27,7 +29,10 @@ _COVERED: Final = 0.04
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """`centre_mm` within the view, the specimen's `rotation_deg`, `scale`; the rest as in `ImprintFinding`."""
+    """`centre_mm` within the view, the specimen's `rotation_deg`, `scale`; the rest as in `ImprintFinding`.
+
+    `beside`: red ink inside the imprint's circle but away from the specimen's lines, as a share of the ink on them.
+    """
 
     centre_mm: tuple[float, float]
     rotation_deg: float
@@ -36,6 +41,7 @@ class Fit:
     weakest: float
     agreeing: float
     displacement_mm: float
+    beside: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,14 @@ def fit(art: Artwork, red: Density, black: Density, *, px_mm: float) -> Fit:
     scale = float(np.hypot(turn[0, 0], turn[1, 0]))
     if len(parts.peaks) == 0:
         return Fit(
-            centre_mm=place, rotation_deg=angle, scale=scale, score=0.0, weakest=0.0, agreeing=0.0, displacement_mm=9.0
+            centre_mm=place,
+            rotation_deg=angle,
+            scale=scale,
+            score=0.0,
+            weakest=0.0,
+            agreeing=0.0,
+            displacement_mm=9.0,
+            beside=0.0,
         )
     clear = parts.corner & (parts.peaks > _AGREES)
     far = np.hypot(parts.shifts[clear, 0], parts.shifts[clear, 1]) / px_mm
@@ -73,7 +86,17 @@ def fit(art: Artwork, red: Density, black: Density, *, px_mm: float) -> Fit:
         weakest=float(np.sort(parts.peaks)[:2].mean()),
         agreeing=float((parts.peaks > _AGREES).mean()),
         displacement_mm=float(np.sqrt((far**2).mean())) if len(far) >= 4 else 9.0,
+        beside=_beside(art.drawn(px_mm, side_px=side, centre=centre, turn=turn), view, px_mm),
     )
+
+
+def _beside(drawn: Density, view: Density, px_mm: float) -> float:
+    """Ink of a second stroke on the same place: further from the specimen's lines than ink spreads."""
+    reach = 2 * round(_SPREAD_MM * px_mm) + 1
+    near = cv2.dilate((drawn > 0.5).astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+    inked = view > _INKED
+    on = np.count_nonzero(inked & near)
+    return float(np.count_nonzero(inked & ~near)) / on if on else 0.0
 
 
 def _turns(art: Artwork, view: Density, px_mm: float) -> list[Matrix]:

@@ -18,7 +18,7 @@ from server.inspection.vision import gate
 from server.inspection.vision.align import Matrix, Warp, bent, features, plane, project
 from server.inspection.vision.approved import ApprovedPage, Grid, Mode, PreparedPage, WordBox, prepare
 from server.inspection.vision.decode import decode, red_channel
-from server.inspection.vision.differences import Spot, judge, of_ink, of_text
+from server.inspection.vision.differences import Spot, box_of, judge, of_ink, of_text
 from server.inspection.vision.finding import Answer, Box, Difference, PageFinding, Reason
 from server.inspection.vision.ink import EDGE_MM, Density, density
 from server.inspection.vision.letters import Comparison, softened, softness, word_shifts
@@ -95,13 +95,14 @@ def _compare(grid: Grid, photo: NDArray[np.uint8], found: _Found, marks: tuple[B
     refusal = _unusable(grid, found, covered, seen)
     if refusal is not None:
         return _finding(refusal.answer, refusal.reason, start, found=found, covered=covered)
-    spots = _spots(grid, seen, _inside(grid, map_x, map_y, photo.shape, marks))
+    spots, unjudged = _spots(grid, seen, _inside(grid, map_x, map_y, photo.shape, marks))
     answer, reason = judge(spots)
     if spots and _glare(spots, flat, grid.dpi):
         answer, reason = Answer.DOUBTFUL, "glare"
     spots.sort(key=lambda s: (s.strong, s.score), reverse=True)
     differences = tuple(_difference(s, warp, grid.scale) for s in spots[:_MOST_DIFFERENCES])
-    return _finding(answer, reason, start, found=found, covered=covered, differences=differences)
+    boxes = tuple(_approved_box(box_of(grid.words[word]), grid.scale) for word in unjudged[:_MOST_DIFFERENCES])
+    return _finding(answer, reason, start, found=found, covered=covered, differences=differences, unjudged=boxes)
 
 
 def _unusable(grid: Grid, found: _Found, covered: float, seen: Density) -> gate.Refusal | None:
@@ -114,15 +115,15 @@ def _unusable(grid: Grid, found: _Found, covered: float, seen: Density) -> gate.
     return None
 
 
-def _spots(grid: Grid, seen: Density, inside: NDArray[np.uint8]) -> list[Spot]:
+def _spots(grid: Grid, seen: Density, inside: NDArray[np.uint8]) -> tuple[list[Spot], list[int]]:
     shifts, _ = word_shifts(softened(grid.ink, 0.6), seen, grid.words)
     soft = softened(grid.ink, softness(grid.ink, seen, grid.words))
     comparison = Comparison(soft, seen, grid.glyphs, grid.masks, shifts[grid.glyphs.word])
-    spots = of_text(grid, comparison, seen)
+    spots, unjudged = of_text(grid, comparison, seen)
     extra = grid.extra_ink(seen, inside)
     missing = grid.missing_ink(seen, inside)
     spots += of_ink(missing, "missing", dpi=grid.dpi, known=spots)
-    return spots + of_ink(extra, "extra", dpi=grid.dpi, known=[])
+    return spots + of_ink(extra, "extra", dpi=grid.dpi, known=[]), unjudged
 
 
 def _glare(spots: list[Spot], flat: NDArray[np.uint8], dpi: int) -> bool:
@@ -159,14 +160,18 @@ def _whole(box: Box) -> tuple[int, int, int, int]:
 def _difference(spot: Spot, warp: Warp, scale: float) -> Difference:
     quad = _photo_quads(np.array([spot.box]), warp)[0]
     low, high = quad.min(axis=0), quad.max(axis=0)
-    x0, y0, x1, y1 = (v / scale for v in spot.box)
     return Difference(
         kind=spot.kind,
-        box=(x0, y0, x1, y1),
+        box=_approved_box(spot.box, scale),
         box_photo=(float(low[0]), float(low[1]), float(high[0]), float(high[1])),
         score=round(spot.score, 4),
         text=spot.text,
     )
+
+
+def _approved_box(box: Box, scale: float) -> Box:
+    x0, y0, x1, y1 = (v / scale for v in box)
+    return x0, y0, x1, y1
 
 
 def _finding(
@@ -178,6 +183,7 @@ def _finding(
     inliers: int = 0,
     covered: float = 0.0,
     differences: tuple[Difference, ...] = (),
+    unjudged: tuple[Box, ...] = (),
 ) -> PageFinding:
     return PageFinding(
         answer=answer,
@@ -187,6 +193,7 @@ def _finding(
         dpi=found.dpi if found else 0.0,
         orientation_deg=found.turn if found else 0.0,
         differences=differences,
+        unjudged=unjudged,
         homography=found.matrix.tolist() if found else None,
         ms=(time.perf_counter() - start) * 1e3,
     )
