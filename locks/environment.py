@@ -86,7 +86,8 @@ def sync(uv: list[str], environment: Path, lock: Path) -> None:
         stamp.unlink()
     python = str(environment / "bin" / "python")
     run(
-        [*uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, str(lock)],
+        # Compiled now, once: a jailed worker may not write, and some systems forbid Python to (twice the start).
+        [*uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", python, str(lock)],
         "install the packages of " + lock.name,
     )
     half_made.unlink()

@@ -11,8 +11,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pikepdf
 import pypdfium2
@@ -20,8 +19,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from server.eseals import unreadable
 from server.eseals.active_content import ActiveContent, find_active_content
-
-Kind = Literal["pdf", "jpeg", "png"]
+from server.eseals.found import DocumentInfo, Kind
 
 MAX_BYTES: Final = 100_000_000
 MAX_PAGES: Final = 500
@@ -45,21 +43,6 @@ _STREAM: Final = re.compile(rb"stream[ \t\r\n]*(?=[\x08-\x78])")
 _SIDEWAYS: Final = 5
 """Exif orientations from here on turn the picture by a quarter."""
 _MM_PER_POINT: Final = 25.4 / 72
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentInfo:
-    """What the gate found. `page_sizes_mm` are (width, height) as seen, after rotation.
-
-    `warnings` are codes: what normalising removes (see `ActiveContent`), `trailing_data`, `leading_data`, `repaired`.
-    """
-
-    kind: Kind
-    pages: int
-    title: str
-    page_sizes_mm: tuple[tuple[float, float], ...]
-    has_text: bool
-    warnings: tuple[str, ...]
 
 
 def inspect_document(data: bytes) -> DocumentInfo:

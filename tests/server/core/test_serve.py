@@ -1,5 +1,6 @@
 """Roles run as processes: ready when all are, restarted when one dies, gone when the supervisor is."""
 
+import contextlib
 import json
 import os
 import select
@@ -57,6 +58,17 @@ def alive(pid: int) -> bool:
     return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+def children(parent: int) -> dict[int, str]:
+    """Process id -> name."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            name, rest = entry.read_text().rsplit(")", 1)
+            if int(rest.split()[1]) == parent:
+                found[int(entry.parent.name)] = name.partition("(")[2]
+    return found
+
+
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -72,15 +84,19 @@ def test_a_role_that_is_killed_comes_back_and_all_end_together(serve: Callable[.
     assert set(facts["pids"]) == {"worker", "broker"}
     os.kill(facts["pids"]["broker"], signal.SIGKILL)
     assert "broker ended and is started again" in process.stderr.readline()
+    os.kill(facts["pids"]["worker"], signal.SIGKILL)
+    assert "worker ended and is started again" in process.stderr.readline()
+    wait_for(lambda: "cinnabar-worker" in children(process.pid).values())
     host, port = facts["mqtt"].split(":")
 
     def answers() -> bool:
         return subprocess.run([sys.executable, "-c", _CONNECT, host, port], check=False).returncode == 0
 
     wait_for(answers)
+    successors = children(process.pid)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
-    assert not alive(facts["pids"]["worker"])
+    assert not any(map(alive, successors))
 
 
 _CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)"
