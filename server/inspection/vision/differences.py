@@ -50,13 +50,14 @@ class Spot:
 
 
 def of_text(grid: Grid, comparison: Comparison, photo: Density) -> tuple[list[Spot], list[int]]:
-    """Words with a glyph that differs, or is gone; and the indices of words of which a glyph cannot be judged."""
+    """Words with a glyph that differs, or is gone; and the indices of words with letters that cannot be judged."""
     glyphs = grid.glyphs
     if len(glyphs.boxes) == 0:
         return [], []
     ncc = comparison.own()
     usual = expected_ncc(ncc, comparison.faintness, glyphs.letter)
     judged = usual >= UNJUDGED
+    worded = np.char.isdigit(glyphs.letter) | is_letter(glyphs.letter)
     digit, letter = np.char.isdigit(glyphs.letter) & judged, is_letter(glyphs.letter) & judged
     small = (glyphs.boxes[:, 2:] - glyphs.boxes[:, :2]).max(axis=1) < 0.045 * grid.dpi
     unlike = judged & (ncc < np.where(small, UNLIKE_SMALL, UNLIKE))
@@ -82,7 +83,7 @@ def of_text(grid: Grid, comparison: Comparison, photo: Density) -> tuple[list[Sp
                 strong=bool(strong[here].any()),
             )
         )
-    return spots, [int(word) for word in np.setdiff1d(glyphs.word[~judged], glyphs.word[doubt])]
+    return spots, [int(word) for word in np.setdiff1d(glyphs.word[worded & ~judged], glyphs.word[doubt])]
 
 
 def _margins(

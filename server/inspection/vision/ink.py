@@ -12,6 +12,8 @@ Density = NDArray[np.float32]
 _REDUCE: Final = 4
 _PAPER_REACH_MM: Final = 5.0
 """Anything dark and thinner than this is ink, anything wider is shade; wider than the strokes of any heading."""
+_DEEPEST_SHADE: Final = 0.35
+"""Paper in shade keeps at least this part of the brightness that paper in full light has."""
 EDGE_MM: Final = 4.0
 """Beside the paper's edge its shadow is dark; no printer prints there."""
 
@@ -25,6 +27,9 @@ def density(grey: Pixels, dpi: float) -> Density:
     small = cv2.resize(grey, (max(1, width // _REDUCE), max(1, height // _REDUCE)), interpolation=cv2.INTER_AREA)
     reach = max(3, round(_PAPER_REACH_MM / 25.4 * dpi / _REDUCE) | 1)
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    # No shade is this much darker than the rest of the paper: a black area wider than the reach is still ink.
+    brightest = float(np.quantile(paper[::4, ::4], 0.95)) if paper.size else 0.0
+    paper = np.maximum(paper, np.uint8(round(_DEEPEST_SHADE * brightest)))
     paper = cv2.resize(cv2.blur(paper, (3, 3)), (width, height), interpolation=cv2.INTER_LINEAR)
     ink = np.asarray(cv2.divide(grey, np.maximum(paper, np.uint8(8)), scale=1.0, dtype=cv2.CV_32F), np.float32)
     np.subtract(np.float32(1.0), ink, out=ink)
