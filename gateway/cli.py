@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from gateway.errors import GatewayError
@@ -24,6 +25,7 @@ def run(home: Home) -> None:
     """Serve the devices of this office until stopped."""
     from gateway.process import serve
 
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout has the ready line only
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(home))

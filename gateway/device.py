@@ -103,7 +103,7 @@ class DeviceAgent:
             except GatewayError as error:
                 self._step(rules.DeviceLost(text=str(error)))
             except ExceptionGroup as group:
-                if group.subgroup(lambda error: not isinstance(error, GatewayError)):
+                if group.split(GatewayError)[1] is not None:
                     raise
                 self._step(rules.DeviceLost(text=str(group.exceptions[0])))
             finally:

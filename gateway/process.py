@@ -130,6 +130,7 @@ async def serve(home: Path) -> None:
     host, _, port = settings.listen.rpartition(":")
     server = uvicorn.Server(uvicorn.Config("", host=host, port=int(port), log_level="warning", lifespan="off"))
     sock = server.config.bind_socket()
+    sock.listen()  # who reads the ready line may connect at once
     session_url = f"http://{host}:{sock.getsockname()[1]}/"
     gateway = Gateway(home, settings, session_url=session_url)
     server.config.app = create_app(gateway)
@@ -138,6 +139,8 @@ async def serve(home: Path) -> None:
     work = asyncio.create_task(gateway.run())
     page = asyncio.create_task(server.serve(sockets=[sock]))
     done, _pending = await asyncio.wait({work, page}, return_when=asyncio.FIRST_COMPLETED)
+    if work in done and (error := work.exception()) is not None:
+        log.error("gateway_failed", exc_info=error)  # at once: closing the page may take a while
     server.should_exit = True
     work.cancel()
     await asyncio.gather(work, page, return_exceptions=True)
