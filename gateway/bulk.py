@@ -1,6 +1,7 @@
 """Photos from a device by digest over its bulk link, resumable, kept content-addressed."""
 
 import asyncio
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Final
 from firmware_protocol import bulk
 from firmware_protocol.bulk import BulkRequest, BulkStatus
 from firmware_protocol.errors import ProtocolError
-from gateway.errors import DeviceUnreachable, PhotoBroken
+from gateway.errors import DeviceUnreachable, NoRoom, PhotoBroken
 
 TIMEOUT_S: Final = 10.0
 
@@ -88,8 +89,7 @@ class BulkLink:
             if not urgent:
                 await self._calm.wait()
             total, chunk = await self._chunk(BulkRequest(digest=digest, offset=offset, length=bulk.MAX_CHUNK))
-            with part.open("ab") as file:
-                file.write(chunk)
+            _append(part, chunk)
             offset += len(chunk)
 
     async def _chunk(self, request: BulkRequest) -> tuple[int, bytes]:
@@ -118,3 +118,14 @@ class BulkLink:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+def _append(part: Path, chunk: bytes) -> None:
+    """Raises: NoRoom."""
+    try:
+        with part.open("ab") as file:
+            file.write(chunk)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise NoRoom from error

@@ -17,6 +17,17 @@ class DeviceUnreachable(GatewayError):
         self.where = where
 
 
+class AnotherDevice(GatewayError):
+    """The port answers, but it is not the device that belongs there."""
+
+    code = "another_device"
+
+    def __init__(self, *, expected: str, found: str) -> None:
+        super().__init__(
+            f"Device {found} answers where {expected} belongs. Plug the right device in, or enrol this one."
+        )
+
+
 class DeviceRefused(GatewayError):
     """The device said no; `reason` is a firmware_protocol Reason."""
 
@@ -62,6 +73,18 @@ class PhotoBroken(GatewayError):
 
     def __init__(self, digest: bytes) -> None:
         super().__init__(f"Photo {digest.hex()[:12]} came broken from the device; it is fetched again.")
+
+
+class NoRoom(GatewayError):
+    """This office's disk takes no more writes."""
+
+    code = "no_room"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway's disk is full. Nothing is lost: the device keeps its reports until there is room. "
+            "Free some space; the gateway goes on by itself."
+        )
 
 
 class BadConfiguration(GatewayError):

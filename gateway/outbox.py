@@ -5,11 +5,15 @@ A row leaves only when the device itself accepted a ledger receipt that covers i
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.errors import NoRoom
+
+_NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS event (
     device TEXT NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL, signed BLOB NOT NULL,
@@ -68,8 +72,11 @@ class Outbox:
         return int(number)
 
     def keep(self, events: Sequence[KeptEvent], *, photos: Sequence[tuple[str, bytes]] = ()) -> None:
-        """Durable when it returns; the same event twice is one event. `photos`: (device, digest), most urgent first."""
-        with self._lock, self._db:
+        """Durable when it returns; the same event twice is one event. `photos`: (device, digest), most urgent first.
+
+        Raises: NoRoom.
+        """
+        with self._lock, _room(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(
                 "INSERT OR IGNORE INTO event (device, generation, seq, signed) VALUES (?, ?, ?, ?)",
@@ -165,10 +172,25 @@ class Outbox:
         return {"events": events[0] or 0, "photos": photos[0] or 0}
 
     def _run(self, statement: str, *arguments: object) -> None:
-        with self._lock:
+        with self._lock, _room():
             self._db.execute(statement, arguments)
 
     def _one(self, statement: str, *arguments: object) -> tuple[int | None, ...]:
         with self._lock:
             row: tuple[int | None, ...] = self._db.execute(statement, arguments).fetchone()
         return row
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Raises: NoRoom, when the disk is full."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode not in (
+            sqlite3.SQLITE_FULL,
+            sqlite3.SQLITE_IOERR_WRITE,
+            sqlite3.SQLITE_IOERR_SHMSIZE,
+        ):
+            raise
+        raise NoRoom from error
