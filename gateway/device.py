@@ -15,7 +15,14 @@ from firmware_protocol.messages import Hello, Message, State, Status
 from firmware_protocol.orders import Permit, Receipt
 from gateway.bulk import BulkLink, PhotoStore
 from gateway.clock import Clock
-from gateway.errors import DeviceRefused, GatewayError, HeadOfficeRefused, HeadOfficeUnreachable, OutOfOrder
+from gateway.errors import (
+    AnotherDevice,
+    DeviceRefused,
+    GatewayError,
+    HeadOfficeRefused,
+    HeadOfficeUnreachable,
+    OutOfOrder,
+)
 from gateway.link import DeviceLink
 from gateway.outbox import KeptEvent, OpenJob, Outbox
 from gateway.rules import session as rules
@@ -116,7 +123,7 @@ class DeviceAgent:
         )
         await link.open()
         self._link = link
-        self.hello = await link.ask(messages.HelloRequest(), Hello)
+        self.hello = self._expected(await link.ask(messages.HelloRequest(), Hello))
         self._saw(await link.ask(messages.StatusRequest(), Status))
         self._resume()
         async with asyncio.TaskGroup() as group:
@@ -126,6 +133,12 @@ class DeviceAgent:
             group.create_task(self._send_events())
             group.create_task(self._upload_photos())
             group.create_task(self._heartbeat())
+
+    def _expected(self, hello: Hello) -> Hello:
+        """Raises: AnotherDevice."""
+        if self.settings.device_id not in (None, hello.device_id):
+            raise AnotherDevice(expected=str(self.settings.device_id), found=hello.device_id)
+        return hello
 
     async def _hang_up(self) -> None:
         link, self._link = self._link, None

@@ -14,6 +14,8 @@ class DeviceSettings(BaseModel):
     """Serial port, or a symlink to one."""
     bulk: str
     """HOST:PORT of the device's bulk link."""
+    device_id: str | None = None
+    """The device that belongs here. Another one that answers at this port, as after re-plugging, is left alone."""
 
 
 class GatewaySettings(BaseModel):

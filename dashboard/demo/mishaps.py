@@ -28,13 +28,8 @@ def kill(stage: Stage, victim: str) -> None:
 
 def revive(stage: Stage, victim: str) -> None:
     if victim == "device":
-        ready = stage.company.device.start()
-        if stage.hands is not None:
-            stage.hands.close()
-        stage.hands = Hands(ready["keeper"])
+        stage.hands = Hands(stage.company.device.start()["keeper"])  # the old one may be in use in another thread
     elif victim == "gateway":
-        if stage.booth is not None:
-            stage.booth.close()
         stage.booth = Booth(stage.company.gateway.start()["session_url"].rstrip("/"))
 
 
@@ -43,9 +38,10 @@ def role_pid(stage: Stage, role: str) -> int:
     for pid in children(stage.company.server.pid):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\x00")
+            named = Path(f"/proc/{pid}/comm").read_text().strip()  # a forked role names itself there
         except OSError:
             continue
-        if role.encode() in words:
+        if role.encode() in words or named.rpartition(" ")[2].rpartition("-")[2] == role:
             return pid
     raise StoryFailed("kill", f"no process serves {role}")
 

@@ -114,7 +114,13 @@ class Company:
             "mqtt_host": host,
             "mqtt_port": int(port),
             "listen": listen,
-            "devices": [{"control": str(self.folder / "device" / "control"), "bulk": self.device.ready["bulk"]}],
+            "devices": [
+                {
+                    "control": str(self.folder / "device" / "control"),
+                    "bulk": self.device.ready["bulk"],
+                    "device_id": self.device.ready["device_id"],
+                }
+            ],
         }
         path = home / "gateway.json"
         path.write_text(json.dumps(settings, indent=1))
