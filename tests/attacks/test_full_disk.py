@@ -1,5 +1,6 @@
 """The office box has no room left: the device keeps what the gateway cannot take."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -54,9 +55,13 @@ def fill(folder: Path) -> Path:
     with filler.open("wb", buffering=0) as file:
         for size in (1 << 20, 4096, 1):
             with pytest.raises(OSError, match="No space left"):
-                while True:
-                    file.write(os.urandom(size))
+                write_for_ever(file, os.urandom(size))
     return filler
+
+
+def write_for_ever(file: io.FileIO, data: bytes) -> None:
+    while True:
+        file.write(data)
 
 
 def test_a_gateway_whose_disk_is_full_says_so_and_the_device_keeps_everything(stage: Stage, small_disk: Path) -> None:

@@ -14,13 +14,14 @@ from firmware_protocol.purposes import Purpose
 from firmware_protocol.reasons import Reason
 from firmware_protocol.tokens import Token
 from tests.attacks.stolen_gateway import StolenGateway, stolen
-from tests.fixtures.running import approved, at_headquarters, check_problem
+from tests.fixtures.running import approved, at_headquarters, books, check_problem
 
 
 @pytest.fixture(scope="module")
 def thief(company: Stage) -> Iterator[StolenGateway]:
     with stolen(company) as gateway:
         yield gateway
+    books(company)  # what the thief did not carry, the honest gateway does
 
 
 @pytest.fixture(autouse=True)
