@@ -8,7 +8,16 @@ from dashboard.demo.cast import BRANCH
 from dashboard.demo.story import Stage
 from dashboard.demo.waiting import until
 from server.core.scope import Role
-from tests.fixtures.running import books, check_problem, check_screen, die_and_come_back, finish, started, wait_for_step
+from tests.fixtures.running import (
+    books,
+    check_problem,
+    check_screen,
+    die_and_come_back,
+    finish,
+    lay,
+    started,
+    wait_for_step,
+)
 
 
 def held(stage: Stage) -> None:
@@ -42,8 +51,7 @@ def test_a_blank_sheet_gets_no_permit(stage: Stage) -> None:
 
 def test_a_page_moved_before_the_press_locks_the_device_and_the_use_comes_back(stage: Stage) -> None:
     request = started(stage)
-    stage.beside.lay(stage.contract.pdf, page=stage.contract.page)
-    wait_for_step(stage, "ready")
+    lay(stage)
     stage.beside.post("move", "/move", {"dx_mm": 4, "dy_mm": -3})
     problem = wait_for_step(stage, "problem")
     assert problem["code"] == "cancelled_page_moved", problem
@@ -89,8 +97,7 @@ def jobs(stage: Stage) -> list[dict[str, object]]:
 
 def test_a_port_unplugged_in_the_middle_of_a_stroke_loses_nothing(stage: Stage) -> None:
     request = started(stage)
-    stage.beside.lay(stage.contract.pdf, page=stage.contract.page)
-    wait_for_step(stage, "ready")
+    lay(stage)
     stage.beside.post("unplug", "/fault", {"name": "unplug"})
     wait_for_step(stage, "offline")
     check_screen(stage, title="does not answer", text="what was stamped is kept")

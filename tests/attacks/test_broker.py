@@ -18,7 +18,7 @@ from firmware_protocol.events import Event, EventType, Header
 from server.core.scope import Scope
 from server.ledger import service as ledger
 from server.ledger.schemas import DeviceHead, SetAsideRead
-from tests.fixtures.running import at_headquarters, books, finish, fsck, started, wait_for_step
+from tests.fixtures.running import at_headquarters, books, finish, fsck, lay, started, wait_for_step
 
 
 class StrangersKey:
@@ -100,8 +100,7 @@ def test_orders_that_the_broker_invents_change_nothing(stage: Stage, intruder: m
 
 def test_a_broker_that_dies_in_the_middle_of_a_job_comes_back_and_nothing_is_lost(stage: Stage) -> None:
     request = started(stage)
-    stage.beside.lay(stage.contract.pdf, page=stage.contract.page)
-    wait_for_step(stage, "ready")
+    lay(stage)
     died = mishaps.role_pid(stage, "broker")
     mishaps.kill(stage, "broker")
     assert stage.beside.pull()["pressed"] is True  # the right to this stroke is in the device

@@ -12,7 +12,7 @@ import pytest
 from dashboard.demo.callers import Booth
 from dashboard.demo.story import Stage
 from dashboard.demo.waiting import until
-from tests.fixtures.running import books, check_screen, fsck, session, started, wait_for_step
+from tests.fixtures.running import books, check_screen, fsck, lay, session, started
 
 SIZE = "24m"
 """Room for a database and the photos of one stroke, and little enough to fill at once."""
@@ -66,8 +66,7 @@ def write_for_ever(file: io.FileIO, data: bytes) -> None:
 
 def test_a_gateway_whose_disk_is_full_says_so_and_the_device_keeps_everything(stage: Stage, small_disk: Path) -> None:
     request = started(stage)
-    stage.beside.lay(stage.contract.pdf, page=stage.contract.page)
-    wait_for_step(stage, "ready")
+    lay(stage)
     filler = fill(small_disk)
     assert stage.beside.pull()["pressed"] is True
     until("full", "the gateway saying so", lambda: "disk is full" in session(stage)["text"])
