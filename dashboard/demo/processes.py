@@ -35,6 +35,7 @@ class Process:
 
     def start(self) -> dict[str, Any]:
         """Raises: StoryFailed, when it ends or stays silent."""
+        self._hang_up()
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(  # noqa: S603 - our own modules
                 self._arguments, stdout=subprocess.PIPE, stderr=log, text=True, env=self._env, start_new_session=True
@@ -62,8 +63,11 @@ class Process:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._child is not None and self._child.stdout is not None:
+            self._child.stdout.close()
 
     def _first_line(self, child: subprocess.Popen[str]) -> dict[str, Any]:
         lines: list[str] = []

@@ -24,6 +24,8 @@ STRIP_MM: Final = 10.0
 LIT: Final = 120
 """A channel brighter than this is on."""
 HOUSING_BGR: Final = (26, 24, 24)
+CRC_START: Final = 0xFFFF
+"""Not 0: a strip that is dark or out of the picture must not read as an empty one."""
 
 
 def draw_strip(frame: NDArray[np.uint8], data: bytes) -> None:
@@ -31,7 +33,7 @@ def draw_strip(frame: NDArray[np.uint8], data: bytes) -> None:
     if len(data) > MAX_BYTES:
         raise ValueError(f"the strip shows at most {MAX_BYTES} bytes, not {len(data)}")
     body = bytes([len(data)]) + data
-    shown = (body + crc_hqx(body, 0).to_bytes(2, "big")).ljust(MAX_BYTES + 3, b"\0")
+    shown = (body + crc_hqx(body, CRC_START).to_bytes(2, "big")).ljust(MAX_BYTES + 3, b"\0")
     height, width = frame.shape[:2]
     pitch = width / PITCH_PARTS
     frame[round(height - 3.1 * pitch) :] = HOUSING_BGR
@@ -61,7 +63,7 @@ def read_strip(photo_jpeg: bytes) -> bytes:
         bits += f"{int(green > LIT)}{int(blue > LIT)}"
     shown = int(bits, 2).to_bytes(MAX_BYTES + 3, "big")
     body = shown[: 1 + min(shown[0], MAX_BYTES)]
-    if shown[0] > MAX_BYTES or crc_hqx(body, 0).to_bytes(2, "big") != shown[len(body) : len(body) + 2]:
+    if shown[0] > MAX_BYTES or crc_hqx(body, CRC_START).to_bytes(2, "big") != shown[len(body) : len(body) + 2]:
         raise StripUnreadable("the light strip's check value does not agree")
     return body[1:]
 

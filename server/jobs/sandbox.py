@@ -121,6 +121,7 @@ class _Child:
         self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._held: list[str] = []
+        self._calls = 0  # of the process that runs now
 
     def warm(self) -> list[str]:
         with self._turn:
@@ -133,9 +134,13 @@ class _Child:
         if not self._turn.acquire(timeout=timeout_s):
             raise WorkerTimeout(timeout_s=timeout_s)
         try:
-            process = self._started()
-            deadline = max(deadline, time.monotonic() + min(timeout_s, 1.0))  # a fresh start is not the file's fault
-            answer = self._exchange(process, request, deadline, timeout_s)
+            worn = self._calls > 0
+            try:
+                answer = self._ask(request, deadline, timeout_s)
+            except WorkerCrashed:
+                if not worn:
+                    raise
+                answer = self._ask(request, deadline, timeout_s)  # files before it wore the child out, not this one
         finally:
             self._turn.release()
         match answer:
@@ -148,7 +153,14 @@ class _Child:
         self.kill()
         raise WorkerCrashed(exit_code=None)
 
+    def _ask(self, request: bytes, deadline: float, timeout_s: float) -> Any:  # noqa: ANN401 - plain data
+        process = self._started()
+        self._calls += 1
+        deadline = max(deadline, time.monotonic() + min(timeout_s, 1.0))  # a fresh start is not the file's fault
+        return self._exchange(process, request, deadline, timeout_s)
+
     def kill(self) -> None:
+        self._calls = 0
         process, self._process = self._process, None
         if process is not None:
             process.kill()
