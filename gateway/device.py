@@ -377,11 +377,10 @@ class DeviceAgent:
         if self.session.busy and self.session.step is not Step.DONE:
             raise OutOfOrder("A job is open at this device. Finish or stop it first.")
         async with self._work_turn:
-            hops = self._timing("unlock", asyncio.get_running_loop().time())
             job = next((job for job in await self.jobs() if job["request_id"] == request_id), None)
             if job is None:
                 raise OutOfOrder("This job is not waiting for this device any more. Pick another.")
-            hops("jobs")
+            hops = self._timing("unlock", asyncio.get_running_loop().time())
             granted = await self._grant(job, hops)
             self._token_id = granted.token_id
             self._pages = tuple(page["page"] for page in job["pages"])

@@ -15,7 +15,7 @@ from dashboard.demo.story import OPENING, Stage
 from dashboard.demo.waiting import StoryFailed, until
 from dashboard.figures import Options, Report, fdatasync_ms, percentiles
 
-RUNS: Final = 60
+RUNS: Final = 40
 QUICK_RUNS: Final = 4
 UNLOCK_SYNCS: Final = 3
 """Server commit of the token; device journal GRANT and INTENT."""
