@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
+from paho.mqtt.client import Client
 from starlette.middleware.gzip import GZipMiddleware
 
 from dashboard.pages import asking, devices, inbox, ledger, live, login, requests, seals, trust
@@ -25,6 +26,7 @@ from server.identity.limits import LoginLimits
 from server.ledger import routes as log
 from server.ledger import service as ledger_service
 from server.ledger.errors import LogNotStarted
+from server.ledger.role import broker_address
 
 SMALLEST_GZIP: Final = 600
 """Bytes; below this a header costs more than it saves."""
@@ -55,8 +57,15 @@ def create_app(runtime: Runtime) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
-    host, port = runtime.settings.broker_address
-    downlink = Downlink(runtime, app.state.live, host=host, port=port)
+    address = broker_address(runtime.settings)
+
+    def configure(client: Client) -> None:
+        if address.username is not None:
+            client.username_pw_set(address.username, address.password)
+        if address.tls is not None:
+            client.tls_set_context(address.tls)
+
+    downlink = Downlink(runtime, app.state.live, host=address.host, port=address.port, configure=configure)
     downlink.start()
     try:
         yield

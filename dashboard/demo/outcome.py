@@ -1,5 +1,6 @@
 """What is left of a story for a stranger: files in a folder, each fetched the way its reader would, and checked."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -105,13 +106,14 @@ def bundled(stage: Stage, outcome: Outcome) -> str:
         raise StoryFailed("evidence bundle", "the bundle has no PAGE_SEEN or no DONE")
     for name, digest in (("before.jpg", seen.photo_digest), ("after.jpg", done.photo_digest)):
         outcome.write(name, members[f"photos/{digest.hex()}.jpg"])
+    outcome.facts["trace_code"] = done.trace_code
     outcome.facts["log"] = _checkpoint(members["checkpoint"].decode())
     return f"{len(members)} members, {len(data) // 1024} KB"
 
 
 def asked_in_public(stage: Stage, outcome: Outcome) -> str:
     """Scan the photo of the paper as a stranger would, and open the address in it."""
-    url = _scan((outcome.out / "after.jpg").read_bytes())
+    url = _scan((outcome.out / "after.jpg").read_bytes(), outcome.facts["trace_code"])
     short = trace.short_code(trace.parse_url(url))
     context = ssl.create_default_context(cafile=str(stage.company.home / "tls" / "ca.pem"))
     with httpx.Client(verify=context, trust_env=False, timeout=10) as client:
@@ -178,13 +180,15 @@ def _checkpoint(note: str) -> Json:
     return {"origin": origin, "size": int(size), "root": root}
 
 
-def _scan(photo: bytes) -> str:
+def _scan(photo: bytes, signed_code: bytes) -> str:
+    """The address in the QR that the device says it printed; a page may carry other codes."""
     from server.inspection.vision.codes import read_codes
 
     for found in read_codes(photo):
         text = found.payload.decode("ascii", "replace")
-        if trace.PATH in text:
-            return text
+        with contextlib.suppress(ProtocolError):
+            if trace.parse_url(text) == signed_code:
+                return text
     raise StoryFailed("public page", "no trace code can be read from the after-photo")
 
 
