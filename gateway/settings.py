@@ -31,6 +31,8 @@ class GatewaySettings(BaseModel):
     mqtt_password: str | None = None
     listen: str = "127.0.0.1:0"
     devices: tuple[DeviceSettings, ...] = ()
+    demo: bool = False
+    """Every page says that nothing here has legal force."""
     auto: bool = True
     """Photograph by itself as soon as a page lies still."""
 

@@ -118,6 +118,7 @@ class Company:
             "mqtt_host": host,
             "mqtt_port": int(port),
             "listen": listen,
+            "demo": True,
             "devices": [
                 {
                     "control": str(self.folder / "device" / "control"),

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 TITLES = {
@@ -47,10 +46,7 @@ class Screen:
 
     def links(self, rows: list[tuple[str, str, str]]) -> None:
         """(role, what to do there, link)."""
-        table = Table(title="Open in a browser (the certificate is the demo's own)", title_justify="left")
-        for heading in ("who", "what", "link"):
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        self.console.print(table)
+        self.console.print(Text("Open in a browser (the certificate is the demo's own):", style="bold"))
+        for who, what, link in rows:
+            self.console.print(Text(f"  {who} ({what})\n", style="bold") + Text(f"    {link}"), soft_wrap=True)
         self.console.print("Ctrl+C stops everything.")

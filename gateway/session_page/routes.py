@@ -158,6 +158,7 @@ class _Pages:
             language=language,
             languages=translation.LANGUAGES,
             gateway_id=self._gateway.settings.gateway_id,
+            demo=self._gateway.settings.demo,
             **context,
         )
         return HTMLResponse(text, status_code=status, headers=HEADERS)

@@ -61,6 +61,7 @@ class ScriptedDevice:
 @dataclass
 class _Settings:
     gateway_id: str = "gw-madrid"
+    demo: bool = True
     listen: str = "127.0.0.1:0"
 
 
