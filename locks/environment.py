@@ -24,6 +24,7 @@ SYSTEM_PACKAGES = {
     "dev": {
         "libzbar0": ("libzbar.so.0", "reads QR codes a second way"),
         "chromium": ("chromium", "browser tests"),
+        "libatomic1": ("libatomic.so.1", "runs the driver of the browser tests"),
         "mosquitto": ("mosquitto", "broker tests"),
         "postgresql": ("postgres", "database tests"),
         "poppler-utils": ("pdfsig", "checks sealed PDFs"),

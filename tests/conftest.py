@@ -8,7 +8,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-# The machine is shared: how long an example takes says nothing about the code. Hypothesis prints what repeats a failure.
+# The machine is shared: how long an example takes says nothing about the code.
 settings.register_profile(
     "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
