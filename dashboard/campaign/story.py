@@ -77,7 +77,7 @@ def _one(stage: Stage, step: str, victim: str, delay_ms: int, notes: list[str]) 
         stage.beside.post("campaign", "/take-away")
     except StoryFailed as error:
         notes.append(f"{victim} killed {delay_ms} ms into '{step}': {error.why}")
-        return mishaps.ATTEMPTS
+        return 0
     return tries
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +14,7 @@ from dashboard.demo.waiting import StoryFailed, until
 
 SERVER_ROLES: Final = ("web", "ledger", "worker", "broker")
 VICTIMS: Final = ("device", "gateway", *SERVER_ROLES)
-ATTEMPTS: Final = 8
+GIVE_UP_S: Final = 120.0
 PATIENCE_S: Final = 12.0
 
 
@@ -60,20 +62,22 @@ def children(parent: int) -> list[int]:
 def go_on(stage: Stage) -> int:
     """What a keeper does until the request is done, whatever died meanwhile. The number of tries it took.
 
-    Raises: StoryFailed, when the job cannot be finished in ATTEMPTS tries.
+    Raises: StoryFailed, when the job cannot be finished within GIVE_UP_S.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    pause = threading.Event()
+    ends = time.monotonic() + GIVE_UP_S
+    tries = 0
+    last = ""
+    while time.monotonic() < ends:
+        tries += 1
         try:
             if _done(stage):
-                return attempt
+                return tries
             _one_try(stage)
         except StoryFailed as error:
             last = error.why
-            continue
-        last = "the request is not done"
-    if _done(stage):
-        return ATTEMPTS
-    raise StoryFailed("go on", f"not finished after {ATTEMPTS} tries: {last}")
+            pause.wait(1)
+    raise StoryFailed("go on", f"not finished after {tries} tries: {last}")
 
 
 def _done(stage: Stage) -> bool:
