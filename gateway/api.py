@@ -127,7 +127,8 @@ async def _changes(gateway: "Gateway", request: Request) -> AsyncIterator[str]:
         while not await request.is_disconnected():
             yield "event: state\ndata: {}\n\n"
             try:
-                await asyncio.wait_for(changed.wait(), STATE_HEARTBEAT_S)
+                async with asyncio.timeout(STATE_HEARTBEAT_S):
+                    await changed.wait()
             except TimeoutError:
                 continue
             changed.clear()

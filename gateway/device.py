@@ -262,11 +262,8 @@ class DeviceAgent:
 
     async def _send_events(self) -> None:
         while True:
-            try:
-                await asyncio.wait_for(self._send_wake.wait(), RECEIPT_PATIENCE_S)
-            except TimeoutError:
+            if not await _woken(self._send_wake, RECEIPT_PATIENCE_S):
                 self._office.outbox.send_again(self.device_id)
-            self._send_wake.clear()
             if self.enrolment != "unknown":
                 await asyncio.to_thread(self._send_unsent)
 
@@ -295,14 +292,7 @@ class DeviceAgent:
                     break
                 self._office.outbox.photo_uploaded(digest)
                 self._office.changed()
-            await self._pause(self._photos_wake, RETRY_UPLOAD_S if owed else HEARTBEAT_S)
-
-    async def _pause(self, wake: asyncio.Event, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(wake.wait(), seconds)
-        except TimeoutError:
-            return
-        wake.clear()
+            await _woken(self._photos_wake, RETRY_UPLOAD_S if owed else HEARTBEAT_S)
 
     # Orders down
 
@@ -581,6 +571,20 @@ class DeviceAgent:
         if self.hello is None:
             raise OutOfOrder("The device has not introduced itself yet.")
         return self.hello
+
+
+async def _woken(wake: asyncio.Event, seconds: float) -> bool:
+    """Whether `wake` was set in time; it is clear again.
+
+    Not asyncio.wait_for: up to Python 3.11 it can swallow a cancellation, and a lost device's tasks would never end.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        return False
+    wake.clear()
+    return True
 
 
 def _photos_in(fresh: list[KeptEvent]) -> list[tuple[str, bytes]]:
