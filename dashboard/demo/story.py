@@ -1,12 +1,13 @@
 """One complete stamping, step by step, through real processes. The demo shows it, the tests and campaigns replay it."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from dashboard.demo import cast as casting
 from dashboard.demo.callers import Booth, Hands, Json, Person
@@ -118,9 +119,7 @@ def pair(stage: Stage) -> str:
     admin = stage.person("admin")
     booth = stage.at_gateway
     until("pair", "the gateway finding the device", lambda: booth.device("pair")["online"])
-    done: list[Any] = []
-    import threading
-
+    done: list[str] = []
     pairing = threading.Thread(target=lambda: done.append(_try_pair(stage)), daemon=True)
     pairing.start()
 

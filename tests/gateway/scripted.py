@@ -5,7 +5,6 @@ import os
 import threading
 import tty
 from collections.abc import Callable
-from pathlib import Path
 
 from firmware_protocol import messages
 from firmware_protocol.framing import FrameDecoder, encode_frame
@@ -58,7 +57,3 @@ class ScriptedDevice:
         step = self._chop or len(data)
         for at in range(0, len(data), step):
             os.write(self._master, data[at : at + step])
-
-
-def exists(path: str) -> bool:
-    return Path(path).exists()
