@@ -76,35 +76,35 @@ async def events(request: Request) -> StreamingResponse:
 
 @router.post("/devices/{device_id}/sign-in")
 async def sign_in(device: Agent, body: SignIn) -> dict[str, Any]:
-    return await device.sign_in(body.username, body.pin)
+    return await device.stamping.sign_in(body.username, body.pin)
 
 
 @router.post("/devices/{device_id}/sign-out")
 async def sign_out(device: Agent, request: Request) -> dict[str, Any]:
-    device.sign_out()
+    device.stamping.sign_out()
     return _gateway(request).state()
 
 
 @router.get("/devices/{device_id}/jobs")
 async def jobs(device: Agent) -> list[dict[str, Any]]:
-    return await device.jobs()
+    return await device.stamping.jobs()
 
 
 @router.post("/devices/{device_id}/start")
 async def start(device: Agent, body: Start, request: Request) -> dict[str, Any]:
-    await device.start(body.request_id)
+    await device.stamping.start(body.request_id)
     return _gateway(request).state()
 
 
 @router.post("/devices/{device_id}/capture")
 async def capture(device: Agent, request: Request) -> dict[str, Any]:
-    await device.capture()
+    await device.stamping.capture()
     return _gateway(request).state()
 
 
 @router.post("/devices/{device_id}/abort")
 async def abort(device: Agent, request: Request) -> dict[str, Any]:
-    await device.abort()
+    await device.stamping.abort()
     return _gateway(request).state()
 
 
@@ -117,7 +117,7 @@ async def pair(device: Agent, request: Request) -> dict[str, Any]:
 
 @router.post("/devices/{device_id}/scan")
 async def scan(device: Agent) -> dict[str, Any]:
-    return await device.scan()
+    return await device.stamping.scan()
 
 
 async def _changes(gateway: "Gateway", request: Request) -> AsyncIterator[str]:

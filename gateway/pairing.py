@@ -18,11 +18,11 @@ async def pair(device: DeviceAgent, head_office: HeadOffice) -> str:
 
     Raises: GatewayError; OutOfOrder when nobody confirmed within the window.
     """
-    hello = await device.ask(messages.HelloRequest(), messages.Hello)
+    hello = await device.connection.ask(messages.HelloRequest(), messages.Hello)
     opened = await head_office.pairing(hello.device_id)
     pairing_id = str(opened["pairing_id"])
     commit = messages.PairCommitRequest(commitment=bytes.fromhex(opened["commitment"]))
-    answer = await device.ask(commit, messages.PairDevice)
+    answer = await device.connection.ask(commit, messages.PairDevice)
     facts = {
         "device_id": answer.device_id,
         "public_key": answer.public_key.hex(),
@@ -40,7 +40,7 @@ async def pair(device: DeviceAgent, head_office: HeadOffice) -> str:
             trace_host=terms["trace_host"],
         )
     )
-    await device.ask(request, messages.Accepted)
+    await device.connection.ask(request, messages.Accepted)
     try:
         async with asyncio.timeout(WINDOW_S):
             return await _until_confirmed(device, head_office, pairing_id)
@@ -52,12 +52,12 @@ async def pair(device: DeviceAgent, head_office: HeadOffice) -> str:
 
 async def _until_confirmed(device: DeviceAgent, head_office: HeadOffice, pairing_id: str) -> str:
     # ASYNC110: both loops poll something at the other end of a wire; there is no event to wait on.
-    while not (await device.ask(messages.PairStatusRequest(), messages.PairStatus)).confirmed:  # noqa: ASYNC110
+    while not (await device.connection.ask(messages.PairStatusRequest(), messages.PairStatus)).confirmed:  # noqa: ASYNC110
         await asyncio.sleep(POLL_S)
-    hello = await device.ask(messages.HelloRequest(), messages.Hello)
-    device.hello = hello
+    hello = await device.connection.ask(messages.HelloRequest(), messages.Hello)
+    device.connection.hello = hello
     for seq in range(1, hello.last_seq + 1):
-        signed = (await device.ask(messages.ReadEventRequest(seq=seq), messages.SignedEvent)).event
+        signed = (await device.connection.ask(messages.ReadEventRequest(seq=seq), messages.SignedEvent)).event
         if isinstance(events.peek(signed).body, events.Paired):
             await head_office.pairing_event(pairing_id, signed)
     while (state := await head_office.pairing_state(pairing_id)) in ("waiting", "confirmed"):  # noqa: ASYNC110

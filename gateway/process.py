@@ -13,7 +13,8 @@ from gateway import settings as configuration
 from gateway.api import create_app
 from gateway.bulk import PhotoStore
 from gateway.clock import SystemClock
-from gateway.device import DeviceAgent, Office
+from gateway.connection import Office
+from gateway.device import DeviceAgent
 from gateway.outbox import Outbox
 from gateway.settings import GatewaySettings
 from gateway.uplink.head_office import HeadOffice
@@ -79,7 +80,7 @@ class Gateway:
     def _deliver(self, kind: str, device_id: str, payload: bytes) -> None:
         agent = self.device(device_id)
         if agent is not None:
-            agent.down(kind, payload)
+            agent.carrying.down(kind, payload)
 
     def state(self) -> dict[str, Any]:
         """What the session page shows, as JSON."""
@@ -103,13 +104,13 @@ class Gateway:
 
 
 def _device_state(agent: DeviceAgent) -> dict[str, Any]:
-    session = agent.session
+    session = agent.stamping.session
     return {
         "device_id": agent.device_id,
-        "enrolment": agent.enrolment,
-        "operator": agent.operator,
+        "enrolment": agent.connection.enrolment,
+        "operator": agent.stamping.operator,
         **agent.facts(),
-        "hops": agent.hops,
+        "hops": agent.stamping.hops,
         "session": {
             "step": session.step.value,
             "request_id": session.request_id,

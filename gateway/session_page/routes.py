@@ -83,7 +83,7 @@ class _Pages:
         agent = self._gateway.device(device_id)
         if agent is not None and device["operator"] is not None and device["session"]["step"] == "pick":
             try:
-                jobs = await agent.jobs()
+                jobs = await agent.stamping.jobs()
             except GatewayError as error:
                 trouble = trouble or str(error)
         return self._page(
@@ -112,15 +112,15 @@ class _Pages:
         """Raises: GatewayError."""
         match action:
             case "sign-in":
-                await agent.sign_in(form.get("username", "").strip(), form.get("pin", ""))
+                await agent.stamping.sign_in(form.get("username", "").strip(), form.get("pin", ""))
             case "sign-out":
-                agent.sign_out()
+                agent.stamping.sign_out()
             case "start":
-                await agent.start(form.get("request_id", ""))
+                await agent.stamping.start(form.get("request_id", ""))
             case "abort":
-                await agent.abort()
+                await agent.stamping.abort()
             case "scan":
-                await agent.scan()
+                await agent.stamping.scan()
                 self._trouble[agent.device_id] = _(
                     "Photographed. The photo waits in the New request form at headquarters."
                 )

@@ -36,6 +36,10 @@ class ScriptedDevice:
     facts: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
+    @property
+    def stamping(self) -> "ScriptedDevice":
+        return self
+
     async def sign_in(self, username: str, pin: str) -> dict[str, Any]:
         if pin != "4711":
             raise HeadOfficeRefused(status=401, code="wrong_pin", detail="The name or the PIN is not right.")
