@@ -18,12 +18,21 @@ def encode_frame(message: bytes) -> bytes:
     """Raises: FrameTooLong."""
     if len(message) > MAX_MESSAGE:
         raise FrameTooLong(seen=len(message), limit=MAX_MESSAGE)
-    return b"\x00" + cobs_encode(message + zlib.crc32(message).to_bytes(CRC_SIZE, "little")) + b"\x00"
+    return b"\x00" + cobs_encode(with_checksum(message)) + b"\x00"
 
 
 def decode_body(body: bytes) -> bytes:
     """The message in a COBS body (without delimiters). Raises: BadFrame."""
-    plain = cobs_decode(body)
+    return without_checksum(cobs_decode(body))
+
+
+def with_checksum(message: bytes) -> bytes:
+    """`message || CRC-32 of message, little-endian`: what every carrier carries."""
+    return message + zlib.crc32(message).to_bytes(CRC_SIZE, "little")
+
+
+def without_checksum(plain: bytes) -> bytes:
+    """The message. Raises: BadFrame."""
     if len(plain) <= CRC_SIZE:
         raise BadFrame("shorter than its checksum")
     message, crc = plain[:-CRC_SIZE], plain[-CRC_SIZE:]

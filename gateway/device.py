@@ -24,7 +24,7 @@ from gateway.outbox import KeptEvent
 from gateway.rules import session as rules
 from gateway.settings import DeviceSettings
 from gateway.stamping import Stamping
-from gateway.transports.serial_port import SerialTransport
+from gateway.transports.choosing import transport_for
 
 RECONNECT_S: Final = 0.5
 HEARTBEAT_S: Final = 5.0
@@ -68,9 +68,7 @@ class DeviceAgent:
             await asyncio.sleep(RECONNECT_S)
 
     async def _serve(self) -> None:
-        link = DeviceLink(
-            SerialTransport(self.settings.control), where=self.settings.control, on_notice=self._on_notice
-        )
+        link = DeviceLink(transport_for(self.settings), where=self.settings.where, on_notice=self._on_notice)
         await link.open()
         self.connection.link = link
         self.connection.hello = self._expected(await link.ask(messages.HelloRequest(), Hello))

@@ -17,6 +17,18 @@ class DeviceUnreachable(GatewayError):
         self.where = where
 
 
+class TwoDevicesFit(GatewayError):
+    """The settings name more than one plugged-in device."""
+
+    code = "two_devices_fit"
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"Two devices here are {where}. Both stay locked. Name the right one's serial number in gateway.json."
+        )
+        self.where = where
+
+
 class AnotherDevice(GatewayError):
     """The port answers, but it is not the device that belongs there."""
 

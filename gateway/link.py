@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -11,11 +11,6 @@ from firmware_protocol.errors import ProtocolError
 from firmware_protocol.messages import MAX_MSG_ID, REPLY, TYPE_OF, Envelope, Message, Refused
 from gateway.errors import DeviceRefused, DeviceUnreachable
 from gateway.transports.base import Transport
-
-REPLY_TIMEOUT_S: Final = 0.3
-TRIES: Final = 4
-SLOW_TIMEOUT_S: Final = 3.0
-"""For what makes the device photograph, write or move something."""
 
 M = TypeVar("M")
 log = structlog.get_logger("gateway.link")
@@ -45,7 +40,8 @@ class DeviceLink:
 
         Raises: DeviceRefused, when it says no; DeviceUnreachable, when four tries bring no answer.
         """
-        answer = await self._exchange(request, timeout_s=SLOW_TIMEOUT_S if slow else REPLY_TIMEOUT_S)
+        patience = self._transport.patience
+        answer = await self._exchange(request, timeout_s=patience.slow_s if slow else patience.reply_s)
         if isinstance(answer, Refused):
             raise DeviceRefused(reason=int(answer.reason), name=answer.reason.name, detail=answer.detail)
         if not isinstance(answer, reply):
@@ -60,7 +56,7 @@ class DeviceLink:
             future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
             self._waiting = (msg_id, future)
             try:
-                for _ in range(TRIES):
+                for _ in range(self._transport.patience.tries):
                     if self.lost.is_set():
                         break
                     await self._transport.send(data)

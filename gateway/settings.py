@@ -1,21 +1,72 @@
 """What a gateway needs to know, kept in HOME/gateway.json (mode 0600: it holds the gateway's secret)."""
 
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.errors import BadConfiguration
+
+UsbId = Annotated[str, Field(pattern="^[0-9a-fA-F]{4}$")]
+"""Four hexadecimal digits, as `lsusb` and udev write them."""
+
+
+class UsbSettings(BaseModel):
+    """A serial port, known by what the device says about itself, wherever it is plugged in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vid: UsbId
+    pid: UsbId
+    serial: str | None = None
+    """Needed as soon as two devices of one kind are here."""
+
+    def __str__(self) -> str:
+        return f"USB {self.vid}:{self.pid}" + (f" {self.serial}" if self.serial else "")
+
+
+class BleSettings(BaseModel):
+    """A device in the air: the name or the address that it advertises."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = None
+    """Its device id."""
+    address: str | None = None
+    """As this machine's Bluetooth shows it; macOS makes up an id of its own."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.name is None) == (self.address is None):
+            raise ValueError("give either name or address")
+        return self
+
+    def __str__(self) -> str:
+        return f"Bluetooth {self.name or self.address}"
 
 
 class DeviceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    control: str
+    control: str | None = None
     """Serial port, or a symlink to one."""
+    usb: UsbSettings | None = None
+    ble: BleSettings | None = None
     bulk: str
     """HOST:PORT of the device's bulk link."""
     device_id: str | None = None
     """The device that belongs here. Another one that answers at this port, as after re-plugging, is left alone."""
+
+    @model_validator(mode="after")
+    def _one_control_link(self) -> Self:
+        if sum(link is not None for link in (self.control, self.usb, self.ble)) != 1:
+            raise ValueError("give one of control, usb and ble")
+        return self
+
+    @property
+    def where(self) -> str:
+        """Where the device is, for people."""
+        return self.control or str(self.usb or self.ble)
 
 
 class GatewaySettings(BaseModel):

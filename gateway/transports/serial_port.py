@@ -9,7 +9,7 @@ import serial
 
 from firmware_protocol.framing import FrameCounters, FrameDecoder, encode_frame
 from gateway.errors import DeviceUnreachable
-from gateway.transports.base import OnLost, OnMessage
+from gateway.transports.base import ON_A_CABLE, OnLost, OnMessage, Patience
 
 BAUD: Final = 115_200
 READ_TIMEOUT_S: Final = 0.2
@@ -17,10 +17,17 @@ READ_TIMEOUT_S: Final = 0.2
 
 
 class SerialTransport:
-    """Reads in a thread of its own, since pyserial blocks; every callback runs in the event loop."""
+    """Reads in a thread of its own, since pyserial blocks; every callback runs in the event loop.
 
-    def __init__(self, path: str) -> None:
+    `path` may be a function that looks for the port on every `open`: a device that comes back has another path.
+    """
+
+    def __init__(
+        self, path: str | Callable[[], str], *, where: str | None = None, patience: Patience = ON_A_CABLE
+    ) -> None:
         self._path = path
+        self._where = where or str(path)
+        self.patience = patience
         self._port: serial.Serial | None = None
         self._thread: threading.Thread | None = None
         self._decoder = FrameDecoder()
@@ -35,17 +42,17 @@ class SerialTransport:
         self._port = port
         self._decoder = FrameDecoder()
         arguments = (port, self._decoder, loop, on_message, on_lost)
-        self._thread = threading.Thread(target=_read_forever, args=arguments, name=f"serial {self._path}", daemon=True)
+        self._thread = threading.Thread(target=_read_forever, args=arguments, name=f"serial {port.port}", daemon=True)
         self._thread.start()
 
     async def send(self, message: bytes) -> None:
         port = self._port
         if port is None:
-            raise DeviceUnreachable(self._path)
+            raise DeviceUnreachable(self._where)
         try:
             await asyncio.to_thread(port.write, encode_frame(message))
         except (serial.SerialException, OSError, TypeError) as error:  # TypeError: the port was closed meanwhile
-            raise DeviceUnreachable(self._path) from error
+            raise DeviceUnreachable(self._where) from error
 
     async def close(self) -> None:
         port, self._port = self._port, None
@@ -56,7 +63,8 @@ class SerialTransport:
             await asyncio.to_thread(thread.join)
 
 
-def _open_port(path: str) -> serial.Serial:
+def _open_port(found: str | Callable[[], str]) -> serial.Serial:
+    path = found if isinstance(found, str) else found()
     port = serial.Serial(baudrate=BAUD, timeout=READ_TIMEOUT_S, write_timeout=2, exclusive=True)
     port.dtr = False
     port.rts = False
