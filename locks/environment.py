@@ -28,6 +28,7 @@ SYSTEM_PACKAGES = {
         "mosquitto": ("mosquitto", "broker tests"),
         "postgresql": ("postgres", "database tests"),
         "poppler-utils": ("pdfsig", "checks sealed PDFs"),
+        "strace": ("strace", "lets every write fail once"),
         "openssl": ("openssl", "checks certificates"),
         "libnss3-tools": ("certutil", "lets pdfsig and Chromium trust a test root"),
     },
