@@ -12,11 +12,13 @@ from server.approvals import request as canonical_request
 from server.approvals.documents import Prepared, document, store_document
 from server.approvals.errors import (
     BadPlace,
+    BadRange,
     BadWindow,
     KeeperNotAllowed,
     NoSuchRequest,
     NoSuchScan,
     NotYours,
+    OfflineNotAllowed,
     RequestOver,
     TooManyStrokes,
     WrongState,
@@ -24,13 +26,22 @@ from server.approvals.errors import (
 from server.approvals.models import StampRequest
 from server.approvals.policy import OutOfOrder, State, Step
 from server.approvals.request import Canonical, CanonicalPlace
-from server.approvals.schemas import MAX_STROKES, DocumentRead, RequestIn, RequestRead
+from server.approvals.schemas import (
+    MAX_STROKES,
+    UNCHECKED,
+    DocumentRead,
+    PageCheckMode,
+    RequestIn,
+    RequestRead,
+    Stamping,
+)
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
 from server.identity import entries
 from server.identity import service as identity
 from server.identity.entries import EntryType
 from server.seals import service as seals
+from server.seals.schemas import ApprovalRule
 
 USUAL_LIFE: Final = timedelta(days=7)
 LONGEST_LIFE: Final = timedelta(days=90)
@@ -62,7 +73,8 @@ def create(
 ) -> RequestRead:
     """A draft by the person of `scope`, in the branch the session works in.
 
-    Raises: NoSuchSeal, SealNotActive, BadPlace, TooManyStrokes, BadWindow, KeeperNotAllowed, NoSuchScan.
+    Raises: NoSuchSeal, SealNotActive, BadPlace, TooManyStrokes, BadRange, OfflineNotAllowed, BadWindow,
+    KeeperNotAllowed, NoSuchScan.
     """
     if scope.person_id is None:
         raise ValueError("the system asks for nothing")
@@ -121,13 +133,14 @@ def change(
 def submit(db: Session, run: Runtime, scope: Scope, *, request_id: UUID) -> RequestRead:
     """Freeze the canonical request and the seal's rule, and put its digest on record.
 
-    Raises: NoSuchRequest, NotYours, WrongState, NoSuchSeal, SealNotActive, BadWindow.
+    Raises: NoSuchRequest, NotYours, WrongState, NoSuchSeal, SealNotActive, BadWindow, OfflineNotAllowed.
     """
     row = own(db, scope, request_id)
     if row.expires_at <= run.now():
         raise BadWindow
     move(row, Step.SUBMIT, run)
     seal = seals.usable_seal(db, _at(scope, row.branch_path), row.seal_id)
+    _check_offline(Stamping(row.stamping), reading.strokes(row), seal.rule)
     heads = seals.heads(db, Scope.system(row.tenant_id), seal.id)
     row.rule, row.policy_version = seal.rule.to_json(), seal.rule_version
     row.submitted_at = run.now()
@@ -147,7 +160,7 @@ def submit(db: Session, run: Runtime, scope: Scope, *, request_id: UUID) -> Requ
             "copies": row.copies,
             "strokes": reading.strokes(row),
             "spares": row.spares,
-            "mode": "single",
+            "mode": row.stamping,
             "form": row.form,
             "page_check": row.page_check,
         },
@@ -235,8 +248,9 @@ def record(
 
 def _fields(db: Session, run: Runtime, scope: Scope, form: RequestIn, kept: DocumentRead) -> dict[str, Any]:
     """The columns a form fills, once it is checked."""
-    seals.usable_seal(db, scope, form.seal_id)
+    rule = seals.usable_seal(db, scope, form.seal_id).rule
     _check_places(form, kept)
+    straddle = _check_way(form, kept, rule)
     expires_at = form.expires_at or run.now() + USUAL_LIFE
     begins = form.not_before or run.now()
     if expires_at <= max(begins, run.now()) or expires_at - run.now() > LONGEST_LIFE:
@@ -250,7 +264,12 @@ def _fields(db: Session, run: Runtime, scope: Scope, form: RequestIn, kept: Docu
         "places": [[place.page, round(place.x_mm, 1), round(place.y_mm, 1)] for place in form.places],
         "copies": form.copies,
         "spares": form.spares,
-        "page_check": form.page_check.value,
+        "page_check": (PageCheckMode.NONE if form.stamping in UNCHECKED else form.page_check).value,
+        "stamping": form.stamping.value,
+        "first_page": form.first_page if straddle else None,
+        "last_page": form.last_page if straddle else None,
+        "bound": form.bound,
+        "sweep": form.sweep,
         "form": form.form.value,
         "not_before": form.not_before,
         "expires_at": expires_at,
@@ -272,6 +291,23 @@ def _check_places(form: RequestIn, kept: DocumentRead) -> None:
     asked = len(form.places) * form.copies
     if asked > MAX_STROKES:
         raise TooManyStrokes(asked=asked, limit=MAX_STROKES)
+
+
+def _check_way(form: RequestIn, kept: DocumentRead, rule: ApprovalRule) -> bool:
+    """Whether the pages are fanned out for a straddle. Raises: BadRange, OfflineNotAllowed."""
+    _check_offline(form.stamping, len(form.places) * form.copies, rule)
+    if form.stamping is not Stamping.STRADDLE:
+        return False
+    first, last = form.first_page or 0, form.last_page or 0
+    if not 1 <= first < last <= kept.pages or any(place.page != first for place in form.places):
+        raise BadRange(pages=kept.pages)
+    return True
+
+
+def _check_offline(stamping: Stamping, strokes: int, rule: ApprovalRule) -> None:
+    """Raises: OfflineNotAllowed."""
+    if stamping is Stamping.VOUCHER and strokes > rule.max_offline_strokes:
+        raise OfflineNotAllowed(asked=strokes, limit=rule.max_offline_strokes)
 
 
 def _check_keeper(db: Session, scope: Scope, form: RequestIn) -> None:
@@ -328,6 +364,11 @@ def _canonical(row: StampRequest, heads: tuple[bytes, ...]) -> Canonical:
         title=row.title,
         reason=row.reason,
         form=row.form,
+        stamping=row.stamping,
+        first_page=row.first_page,
+        last_page=row.last_page,
+        bound=row.bound,
+        sweep=reading.leaf_through(row),
     )
 
 

@@ -115,6 +115,29 @@ class BadPlace(BadInput):
     next_step = N_("Mark the place on one of the pages.")
 
 
+class BadRange(BadInput):
+    """Fact `pages`."""
+
+    title = N_("The pages do not fit")
+    happened = N_(
+        "A seal across the edges needs a first and a later last page of the document (%(pages)s pages), "
+        "and its places on the first one."
+    )
+    safe = N_("Nothing was changed by this step.")
+    next_step = N_("Choose the pages again; the first one is the cover that is compared.")
+
+
+class OfflineNotAllowed(Forbidden):
+    """Facts `asked`, `limit`."""
+
+    title = N_("Not without headquarters")
+    happened = N_(
+        "This seal allows at most %(limit)s imprints while headquarters cannot be reached; %(asked)s are asked for."
+    )
+    safe = N_("Nothing was changed by this step.")
+    next_step = N_("Ask for page by page, or have an administrator change the rule of the seal.")
+
+
 class TooManyStrokes(BadInput):
     """Facts `asked`, `limit`."""
 

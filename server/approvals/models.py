@@ -61,6 +61,11 @@ class StampRequest(UuidPk, CreatedAt, table=True):
     copies: int
     spares: int
     page_check: str
+    stamping: str = "page_by_page"
+    first_page: int | None = None
+    last_page: int | None = None
+    bound: bool = False
+    sweep: bool = False
     form: str = "paper"
     not_before: datetime | None = Field(default=None, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)

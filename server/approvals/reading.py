@@ -16,6 +16,7 @@ from server.approvals.schemas import (
     RequestRead,
     SealForm,
     StageRead,
+    Stamping,
 )
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
@@ -67,6 +68,12 @@ def short(row: StampRequest) -> str:
 def strokes(row: StampRequest) -> int:
     """Imprints asked for on paper."""
     return 0 if row.form == SealForm.ELECTRONIC.value else len(row.places) * row.copies
+
+
+def leaf_through(row: StampRequest) -> bool:
+    """Whether every page must be seen by the camera before the first imprint."""
+    rule = rule_of(row)
+    return row.sweep or (rule is not None and rule.needs_sweep(row.pages))
 
 
 def read_all(db: Session, run: Runtime, rows: Sequence[StampRequest]) -> list[RequestRead]:
@@ -140,7 +147,7 @@ def _read(
     facts = {
         name: getattr(row, name)
         for name in RequestRead.model_fields
-        if hasattr(row, name) and name not in {"places", "rule", "state"}
+        if hasattr(row, name) and name not in {"places", "rule", "state", "stamping"}
     }
     return RequestRead(
         **facts,
@@ -149,6 +156,8 @@ def _read(
         seal_name=seal_names[row.seal_id],
         places=tuple(PlaceIn(page=page, x_mm=x_mm, y_mm=y_mm) for page, x_mm, y_mm in row.places),
         strokes=strokes(row),
+        stamping=Stamping(row.stamping),
+        leaf_through=leaf_through(row),
         rule=rule_of(row),
         requester_name=names.get(row.requester_id, ""),
         keeper_name=names.get(row.keeper_id) if row.keeper_id else None,

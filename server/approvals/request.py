@@ -50,6 +50,11 @@ class Canonical:
     title: str
     reason: str
     form: str  # paper, electronic, both
+    stamping: str  # page_by_page, continuous, straddle, voucher
+    first_page: int | None  # of a straddle
+    last_page: int | None
+    bound: bool
+    sweep: bool  # the document must be leafed through first
 
 
 def encode(request: Canonical) -> bytes:
@@ -78,6 +83,7 @@ def encode(request: Canonical) -> bytes:
             20: request.title,
             21: request.reason,
             22: request.form,
+            23: [request.stamping, request.first_page, request.last_page, request.bound, request.sweep],
         }
     )
 

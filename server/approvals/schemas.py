@@ -22,6 +22,19 @@ class PageCheckMode(StrEnum):
     NONE = "none"
 
 
+class Stamping(StrEnum):
+    """How the paper is stamped. Approvers agree to it; it is part of the canonical request."""
+
+    PAGE_BY_PAGE = "page_by_page"  # each page is compared before its imprint
+    CONTINUOUS = "continuous"  # press after press without a comparison
+    STRADDLE = "straddle"  # across the edges of fanned-out pages; the cover is compared first
+    VOUCHER = "voucher"  # also while headquarters cannot be reached, then without a comparison
+
+
+UNCHECKED: Final = frozenset({Stamping.CONTINUOUS, Stamping.VOUCHER})
+"""Ways in which nothing is compared before the press: a person decides afterwards."""
+
+
 class SealForm(StrEnum):
     """What the approvers agree to: imprints on paper, an electronic seal on the PDF, or both."""
 
@@ -48,6 +61,11 @@ class RequestIn(In):
     copies: int = Field(default=1, ge=1, le=50)
     spares: int = Field(default=1, ge=0, le=5)
     page_check: PageCheckMode = PageCheckMode.BEFORE
+    stamping: Stamping = Stamping.PAGE_BY_PAGE
+    first_page: int | None = Field(default=None, ge=1)  # of a straddle: the cover
+    last_page: int | None = Field(default=None, ge=2)
+    bound: bool = False  # stapled or bound: the page lies curled
+    sweep: bool = False  # leaf through the whole document under the camera first
     form: SealForm = SealForm.PAPER  # an electronic seal stands at the first place
     not_before: datetime | None = None
     expires_at: datetime | None = None  # None: seven days from now
@@ -123,6 +141,12 @@ class RequestRead(Out):
     spares: int
     strokes: int  # imprints asked for, without spares; none for an electronic seal alone
     page_check: PageCheckMode
+    stamping: Stamping
+    first_page: int | None
+    last_page: int | None
+    bound: bool
+    sweep: bool  # asked by the requester
+    leaf_through: bool  # asked, or required by the seal's rule
     form: SealForm
     not_before: datetime | None
     expires_at: datetime

@@ -36,12 +36,18 @@ class Stage(BaseModel):
 
 
 class ApprovalRule(BaseModel):
-    """The stages in order, and whether the requester may also hold the paper."""
+    """The stages in order, whether the requester may also hold the paper, and what stamping with this seal needs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=8)
     requester_may_keep: bool = False
+    max_offline_strokes: int = Field(default=0, ge=0, le=20)  # without headquarters; 0: never
+    sweep_required: bool = False  # every document is leafed through under the camera first
+    sweep_from_pages: int = Field(default=0, ge=0, le=1000)  # documents this long are; 0: none for their length
+
+    def needs_sweep(self, pages: int) -> bool:
+        return self.sweep_required or 0 < self.sweep_from_pages <= pages
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

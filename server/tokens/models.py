@@ -1,4 +1,4 @@
-"""Tables of `server.tokens`."""
+"""Tables of `server.tokens`. A stroke use is rebuilt from events; what persons decided is not."""
 
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,11 @@ class StampToken(UuidPk, CreatedAt, table=True):
     strokes: int
     plan: list[Any] = Field(sa_type=JSON)
     page_check: str
+    mode: str = "single"  # modes.py
+    first_page: int | None = None
+    last_page: int | None = None
+    sweep: bool = False
+    voucher_counter: int | None = None  # for use without headquarters; rises on each device
     window_s: int
     lease_until: datetime = Field(sa_type=UtcDateTime)  # after this no device accepts it
     signed: bytes
@@ -65,3 +70,62 @@ class StampPermit(UuidPk, CreatedAt, table=True):
     finding_id: UUID
     signed: bytes
     leaf_hash: bytes = Field(max_length=32)
+
+
+class DoubtCase(UuidPk, CreatedAt, table=True):
+    """A doubtful page that a second authorised person looks at while the keeper waits; one per photo."""
+
+    __tablename__ = "doubt_case"
+    __table_args__ = (UniqueConstraint("finding_id"), Index("ix_doubt_case_state", "tenant_id", "state"))
+
+    tenant_id: UUID
+    branch_path: str
+    request_id: UUID = Field(foreign_key="stamp_request.id", index=True)
+    device_id: str
+    token_id: bytes = Field(max_length=16)
+    stroke: int
+    page: int
+    finding_id: UUID
+    event: bytes  # the device's signed PAGE_SEEN: what the permit will name
+    keeper_id: UUID  # who stamps; must not answer
+    state: str  # CaseState
+    ends_at: datetime = Field(sa_type=UtcDateTime)  # the token's end: no permit after it
+    answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    answered_by: UUID | None = None
+    reason: str = ""
+    leaf_hash: bytes | None = Field(default=None, max_length=32)  # the VERDICT entry
+
+
+class SpoiledSheet(UuidPk, CreatedAt, table=True):
+    """A sheet that was cancelled and photographed: its place is free again, its use is not."""
+
+    __tablename__ = "spoiled_sheet"
+    __table_args__ = (UniqueConstraint("token_id", "stroke"),)
+
+    tenant_id: UUID
+    branch_path: str
+    request_id: UUID = Field(foreign_key="stamp_request.id", index=True)
+    device_id: str
+    token_id: bytes = Field(max_length=16)
+    stroke: int
+    preview_digest: bytes = Field(max_length=32)
+    photo_digest: bytes = Field(max_length=32)
+    leaf_hash: bytes = Field(max_length=32)  # the CODE_WITHDRAWN entry
+
+
+class PaperLabel(UuidPk, CreatedAt, table=True):
+    """A label that the gateway's printer made for a stroke, and what became of it."""
+
+    __tablename__ = "paper_label"
+    __table_args__ = (UniqueConstraint("device_id", "label_id"),)
+
+    tenant_id: UUID
+    branch_path: str
+    request_id: UUID = Field(foreign_key="stamp_request.id", index=True)
+    device_id: str
+    token_id: bytes = Field(max_length=16)
+    stroke: int
+    label_id: str
+    printer: str
+    outcome: str  # printed, stuck, spoiled: what the gateway said last
+    seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # the device's LABEL event arrived

@@ -18,6 +18,20 @@ class StrokeState(StrEnum):
     CANCELLED = "cancelled"  # cancelled, the use stays consumed
     ABORTED = "aborted"  # settled at boot: it was not pressed
     UNKNOWN = "unknown"  # settled at boot: press not confirmed; counts as used
+    SPOILED = "spoiled"  # pressed, then cancelled on paper: the place is free again, the use is gone
+
+
+class CaseState(StrEnum):
+    WAITING = "waiting"
+    ANYWAY = "anyway"  # stamp it: a second person says why
+    NO = "no"
+    OVER = "over"  # the time ran out, or another photo took its place
+
+
+class LabelOutcome(StrEnum):
+    PRINTED = "printed"
+    STUCK = "stuck"
+    SPOILED = "spoiled"
 
 
 class TokenIn(In):
@@ -26,10 +40,25 @@ class TokenIn(In):
     operator_id: UUID
 
 
+class VoucherIn(In):
+    request_id: UUID
+    operator_id: UUID
+
+
+class LabelIn(In):
+    token_id: Annotated[Hex, Field(min_length=32, max_length=32)]
+    stroke: int = Field(ge=1, le=255)
+    label_id: str = Field(min_length=1, max_length=64)
+    printer: str = Field(max_length=120)
+    outcome: LabelOutcome
+
+
 class TokenOut(Out):
     token_id: HexBytes
     strokes: int
     window_s: int
+    mode: str
+    sweep_pages: int  # to be leafed through before the first imprint; 0: none
 
 
 class JobPage(Out):
@@ -48,6 +77,12 @@ class JobRead(Out):
     pages: tuple[JobPage, ...]
     expires_ms: int
     mine: bool
+    mode: str  # single, batch, continuous, straddle, voucher
+    page_check: str  # before, after, none
+    sweep: bool
+    bound: bool
+    pages_total: int
+    spares_left: int
 
 
 class PermitDifference(Out):
@@ -57,7 +92,11 @@ class PermitDifference(Out):
 
 
 class PermitOut(Out):
-    """`answer`: match, doubtful or wrong. The permit itself goes down by MQTT."""
+    """`answer`: match, doubtful or wrong. The permit itself goes down by MQTT.
+
+    `case_id`: a second person looks at this doubtful page now. `stage` of a straddle says what this photo was taken
+    as: the cover (a match: fan the pages out now, no permit yet) or the fan.
+    """
 
     answer: str
     reason: str
@@ -70,6 +109,66 @@ class PermitOut(Out):
     happened: str
     safe: str
     next: str
+    case_id: str = ""
+    stage: str = ""
+
+
+class CaseOut(Out):
+    """A case as the gateway asks for it."""
+
+    state: CaseState
+    by: str
+    reason: str
+    asked_ms: int
+
+
+class CaseRead(Out):
+    id: UUID
+    tenant_id: UUID
+    branch_path: str
+    request_id: UUID
+    device_id: str
+    token_id: HexBytes
+    stroke: int
+    page: int
+    finding_id: UUID
+    keeper_id: UUID
+    state: CaseState
+    created_at: datetime
+    ends_at: datetime
+    answered_at: datetime | None
+    answered_by: UUID | None
+    reason: str
+    leaf_hash: HexBytes | None
+
+
+class SweptOut(Out):
+    """One leafed page: which page of the document it is (0: none), and what is still missing."""
+
+    page: int
+    answer: str
+    reason: str
+    text: str
+    seen: int
+    of: int
+    missing: tuple[int, ...]
+
+
+class SpoiledOut(Out):
+    accepted: bool
+    reason: str
+    text: str
+    strokes_left: int
+
+
+class LabelRead(Out):
+    token_id: HexBytes
+    stroke: int
+    label_id: str
+    printer: str
+    outcome: LabelOutcome
+    created_at: datetime
+    seen_at: datetime | None
 
 
 class LeaseRead(Out):
@@ -89,6 +188,11 @@ class TokenRead(Out):
     strokes: int
     plan: tuple[int, ...]
     page_check: str
+    mode: str
+    first_page: int | None
+    last_page: int | None
+    sweep: bool
+    voucher_counter: int | None
     head_id: HexBytes
     seal_id: UUID
     branch_path: str

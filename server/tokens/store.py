@@ -2,10 +2,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import Session, col, delete, select, update
+from sqlmodel import Session, col, delete, func, select, update
 
 from server.core.scope import Scope
-from server.tokens.models import StampPermit, StampToken, StrokeUse
+from server.tokens.models import DoubtCase, PaperLabel, SpoiledSheet, StampPermit, StampToken, StrokeUse
+from server.tokens.schemas import CaseState
 
 
 def token(db: Session, token_id: bytes, *, lock: bool = False) -> StampToken | None:
@@ -49,4 +50,61 @@ def permit(db: Session, token_id: bytes, stroke: int, stroke_nonce: bytes) -> St
 def forget_uses(db: Session) -> None:
     """Everything that came from events; a projection fills it again."""
     db.exec(delete(StrokeUse))
+    db.exec(update(PaperLabel).values(seen_at=None))
     db.exec(update(StampToken).values(granted_at=None, closed_at=None, closed_used=None))
+
+
+def spoiled(db: Session, token_id: bytes, stroke: int) -> SpoiledSheet | None:
+    query = select(SpoiledSheet).where(SpoiledSheet.token_id == token_id, SpoiledSheet.stroke == stroke)
+    return db.exec(query).one_or_none()
+
+
+def spoiled_of_request(db: Session, tenant_id: UUID, request_id: UUID) -> Sequence[SpoiledSheet]:
+    query = select(SpoiledSheet).where(SpoiledSheet.tenant_id == tenant_id, SpoiledSheet.request_id == request_id)
+    return db.exec(query.order_by(col(SpoiledSheet.created_at))).all()
+
+
+def last_voucher_counter(db: Session, device_id: str) -> int:
+    query = select(func.max(StampToken.voucher_counter)).where(StampToken.device_id == device_id)
+    return db.exec(query).one() or 0
+
+
+def case(db: Session, case_id: UUID, *, lock: bool = False) -> DoubtCase | None:
+    query = select(DoubtCase).where(DoubtCase.id == case_id)
+    return db.exec(query.with_for_update() if lock else query).one_or_none()
+
+
+def case_of_finding(db: Session, finding_id: UUID) -> DoubtCase | None:
+    return db.exec(select(DoubtCase).where(DoubtCase.finding_id == finding_id)).one_or_none()
+
+
+def waiting_cases(db: Session, scope: Scope) -> Sequence[DoubtCase]:
+    """Longest waiting first."""
+    query = select(DoubtCase).where(scope.owns(DoubtCase), DoubtCase.state == CaseState.WAITING.value)
+    return db.exec(query.order_by(col(DoubtCase.created_at))).all()
+
+
+def cases_of_request(db: Session, tenant_id: UUID, request_id: UUID) -> Sequence[DoubtCase]:
+    query = select(DoubtCase).where(DoubtCase.tenant_id == tenant_id, DoubtCase.request_id == request_id)
+    return db.exec(query.order_by(col(DoubtCase.created_at))).all()
+
+
+def waiting_at(db: Session, token_id: bytes, stroke: int) -> Sequence[DoubtCase]:
+    query = select(DoubtCase).where(
+        DoubtCase.token_id == token_id, DoubtCase.stroke == stroke, DoubtCase.state == CaseState.WAITING.value
+    )
+    return db.exec(query).all()
+
+
+def label(db: Session, device_id: str, label_id: str) -> PaperLabel | None:
+    query = select(PaperLabel).where(PaperLabel.device_id == device_id, PaperLabel.label_id == label_id)
+    return db.exec(query).one_or_none()
+
+
+def labels_of_stroke(db: Session, token_id: bytes, stroke: int) -> Sequence[PaperLabel]:
+    return db.exec(select(PaperLabel).where(PaperLabel.token_id == token_id, PaperLabel.stroke == stroke)).all()
+
+
+def labels_of_request(db: Session, tenant_id: UUID, request_id: UUID) -> Sequence[PaperLabel]:
+    query = select(PaperLabel).where(PaperLabel.tenant_id == tenant_id, PaperLabel.request_id == request_id)
+    return db.exec(query.order_by(col(PaperLabel.created_at), col(PaperLabel.id))).all()

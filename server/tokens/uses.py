@@ -20,11 +20,12 @@ from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
 from server.tokens import store
-from server.tokens.models import StampToken, StrokeUse
+from server.tokens.models import SpoiledSheet, StampToken, StrokeUse
 from server.tokens.schemas import StrokeState
 
 _MARKED: Final = {StrokeState.DONE.value, StrokeState.UNKNOWN.value}
 """States in which the place on the paper carries, or may carry, an imprint."""
+_CONSUMING: Final = _MARKED | {StrokeState.CANCELLED.value, StrokeState.SPOILED.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Left:
     done: int
     open_token: StampToken | None  # may still be used at a device
     silent_token: StampToken | None  # over, but the device has not said what it did
+    spares: int  # of the approved ones, for a sheet that is spoiled from now on
 
 
 def left(db: Session, run: Runtime, request: RequestRead) -> Left:
@@ -52,12 +54,14 @@ def left(db: Session, run: Runtime, request: RequestRead) -> Left:
         elif not _never_granted(db, token):
             consumed, silent = consumed + token.strokes, token
     allowed = request.strokes + request.spares
+    wasted = max(0, _consumed(db, tokens) - len(marked))
     return Left(
         plan=todo,
         strokes=max(0, min(len(todo), allowed - consumed)),
         done=done,
         open_token=open_token,
         silent_token=silent,
+        spares=max(0, request.spares - wasted),
     )
 
 
@@ -88,6 +92,16 @@ def note_event(db: Session, run: Runtime, event: Event) -> None:
     _finish_if_complete(db, run, token)
 
 
+def spoil(db: Session, run: Runtime, sheet: SpoiledSheet) -> None:
+    """The sheet of this stroke was cancelled and photographed: its place is free, its use stays consumed."""
+    db.add(sheet)
+    db.flush()
+    token = store.token(db, sheet.token_id, lock=True)
+    if token is not None:
+        _set(db, run, token, sheet.stroke, StrokeState.SPOILED)
+        db.flush()
+
+
 def forget_events(db: Session) -> None:
     """Before a rebuild of the projections."""
     store.forget_uses(db)
@@ -102,6 +116,8 @@ _SETTLED: Final[dict[Outcome, StrokeState]] = {
 
 def _set(db: Session, run: Runtime, token: StampToken, stroke: int, state: StrokeState) -> None:
     row = store.use(db, token.token_id, stroke)
+    if store.spoiled(db, token.token_id, stroke) is not None:
+        state = StrokeState.SPOILED  # a person's decision: no report of the device takes it back
     if row is None:
         row = StrokeUse(
             id=run.new_id(),
@@ -126,6 +142,17 @@ def _places(db: Session, tokens: Sequence[StampToken]) -> tuple[set[int], int]:
             marked.add(plans[use.token_id][use.stroke - 1])
             done += use.state == StrokeState.DONE.value
     return marked, done
+
+
+def _consumed(db: Session, tokens: Sequence[StampToken]) -> int:
+    """Uses that devices consumed for sure, whether they left a mark that counts or not."""
+    told = store.uses(db, [token.token_id for token in tokens])
+    return sum(
+        token.closed_used
+        if token.closed_used is not None
+        else sum(use.token_id == token.token_id and use.state in _CONSUMING for use in told)
+        for token in tokens
+    )
 
 
 def _never_granted(db: Session, token: StampToken) -> bool:
