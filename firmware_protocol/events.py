@@ -14,6 +14,7 @@ from firmware_protocol import cbor, cose
 from firmware_protocol.cose import SigningKey
 from firmware_protocol.errors import Malformed
 from firmware_protocol.labelled import from_map, label, to_map
+from firmware_protocol.orders import ServiceKind
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.reasons import Reason
 from firmware_protocol.trace import MAX_CODE
@@ -46,6 +47,8 @@ class EventType(IntEnum):
     OPERATOR = 20
     FIRMWARE = 21
     LOST = 22
+    SPOILED = 23
+    SERVICE = 24
 
 
 class ResetCause(IntEnum):
@@ -61,6 +64,12 @@ class Outcome(IntEnum):
     RECOVERED = 1
     ABORTED = 2
     UNKNOWN = 3
+
+
+class ServiceStage(IntEnum):
+    BEGUN = 1
+    ENDED = 2
+    TIMED_OUT = 3
 
 
 class Cause(IntEnum):
@@ -103,7 +112,7 @@ class PageSeen:
     preview_digest: bytes = label(3, size=32)
     photo_digest: bytes = label(4, size=32)
     stroke_nonce: bytes = label(5, size=16)
-    page: int | None = label(6, optional=True)
+    page: int | None = label(6, optional=True)  # in a sweep, where stroke is 0: running number from 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +247,26 @@ class Lost:
     order_digest: bytes = label(3, size=32)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoiled:
+    """A sheet with a bad imprint: the device printed CANCELLED on it and photographed it."""
+
+    token_id: bytes = label(1, size=16)
+    stroke: int = label(2)
+    preview_digest: bytes = label(3, size=32)
+    photo_digest: bytes = label(4, size=32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service that two persons authorised begins, ends, or was not ended in time."""
+
+    order_digest: bytes = label(1, size=32)  # SHA-256 of the signed policy
+    kind: ServiceKind = label(2)
+    stage: ServiceStage = label(3)
+    slot: int | None = label(4, optional=True)
+
+
 Body: TypeAlias = (
     Boot
     | Paired
@@ -261,6 +290,8 @@ Body: TypeAlias = (
     | Operator
     | Firmware
     | Lost
+    | Spoiled
+    | Service
 )
 
 BODY_OF: Final[dict[EventType, type[Any]]] = {
@@ -286,6 +317,8 @@ BODY_OF: Final[dict[EventType, type[Any]]] = {
     EventType.OPERATOR: Operator,
     EventType.FIRMWARE: Firmware,
     EventType.LOST: Lost,
+    EventType.SPOILED: Spoiled,
+    EventType.SERVICE: Service,
 }
 _TYPE_OF: Final = {cls: event_type for event_type, cls in BODY_OF.items()}
 

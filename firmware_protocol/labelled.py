@@ -46,11 +46,14 @@ def to_map(value: Any) -> dict[int, Any]:  # noqa: ANN401 - any labelled datacla
     return out
 
 
-def from_map(cls: type[T], data: Mapping[int, Any], *, ignore_unknown: bool = False) -> T:
-    """Raises: UnknownClaim for an unknown label (unless ignored), Malformed for anything else that does not fit."""
+def from_map(cls: type[T], data: Mapping[int, Any]) -> T:
+    """A class with GROWS = True may say more than this side knows; of every other an unknown label is refused.
+
+    Raises: UnknownClaim for an unknown label, Malformed for anything else that does not fit.
+    """
     fields = {field.number: field for field in _fields(cls)}
     unknown = set(data) - set(fields)
-    if unknown and not ignore_unknown:
+    if unknown and not getattr(cls, "GROWS", False):
         raise UnknownClaim(f"{cls.__name__} has no label {min(unknown)}")
     arguments: dict[str, Any] = {}
     for number, field in fields.items():

@@ -9,6 +9,7 @@ class Purpose(StrEnum):
     RECEIPT = "seal/1/receipt"
     TIME = "seal/1/time"
     POLICY = "seal/1/policy"
+    ROSTER = "seal/1/roster"
     ENTRY = "seal/1/entry"
     TRACE = "seal/1/trace"
     CHECKPOINT = "seal/1/checkpoint"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from firmware_protocol import bulk, cbor, cose, events, framing, messages, orders, pairing, tokens, trace
+from firmware_protocol import bulk, cbor, cose, events, framing, messages, operators, orders, pairing, tokens, trace
 from firmware_protocol.labelled import to_map
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.reasons import Reason
@@ -47,6 +47,7 @@ def fill(byte: int, size: int) -> bytes:
 
 
 TOKEN_ID, NONCE, HEAD = fill(0xC7, 16), fill(0x4E, 16), fill(0x8E, 8)
+OPERATOR, SALT, PIN = fill(0xAB, 4), fill(0x5A, 8), "246810"
 DOCUMENT, PHOTO, PREVIEW = fill(0xD0, 32), fill(0xF0, 32), fill(0xE0, 32)
 CODE: Final = trace.sign(
     trace.TraceCode(use=TOKEN_ID[:8], document=DOCUMENT[:16], counter=4711, head=HEAD[:4]), key=DEVICE_KEY
@@ -116,6 +117,8 @@ STATUS: Final = messages.Status(
     token_id=TOKEN_ID,
     strokes_left=2,
     page_still=True,
+    operator=OPERATOR,
+    ink=62,
 )
 MESSAGES: Final[tuple[messages.Message, ...]] = (
     messages.HelloRequest(),
@@ -133,6 +136,12 @@ MESSAGES: Final[tuple[messages.Message, ...]] = (
     messages.PairTermsRequest(terms=TERMS),
     messages.PairStatusRequest(),
     messages.AttestRequest(nonce=NONCE),
+    messages.OperatorRequest(operator=OPERATOR, method=1, proof=operators.proof(PIN, salt=SALT)),
+    messages.OperatorLeaveRequest(),
+    messages.RosterRequest(roster=fill(0xBE, 480)),
+    messages.SweepEndRequest(),
+    messages.LabelRequest(token_id=TOKEN_ID, stroke=1),
+    messages.SpoilRequest(token_id=TOKEN_ID, stroke=1),
     messages.StatusNotice(status=STATUS),
     messages.PairingNotice(open=True),
     messages.Hello(
@@ -166,6 +175,9 @@ MESSAGES: Final[tuple[messages.Message, ...]] = (
     messages.PairDevice(device_id=DEVICE, public_key=DEVICE_KEY.public_key, nonce=NONCE),
     messages.PairStatus(confirmed=True),
     messages.Attestation(signed=fill(0xBE, 200)),
+    messages.Swept(seen=40, expected=40, digest=fill(9, 32)),
+    messages.Labelled(seq=19, preview_digest=PREVIEW, photo_digest=PHOTO),
+    messages.Spoiled(seq=20, preview_digest=PREVIEW, photo_digest=PHOTO),
     messages.Refused(request_type=5, reason=Reason.EXPIRED, detail="12 s ago"),
 )
 BODIES: Final[tuple[events.Body, ...]] = (
@@ -198,6 +210,10 @@ BODIES: Final[tuple[events.Body, ...]] = (
     events.Operator(operator=fill(0xAB, 4), method=1, present=True),
     events.Firmware(version="1.1.0", image_digest=fill(10, 32), manifest_seq=12),
     events.Lost(from_seq=3, to_seq=5, order_digest=fill(11, 32)),
+    events.Spoiled(token_id=TOKEN_ID, stroke=1, preview_digest=PREVIEW, photo_digest=PHOTO),
+    events.Service(
+        order_digest=fill(8, 32), kind=orders.ServiceKind.CHANGE_HEAD, stage=events.ServiceStage.BEGUN, slot=1
+    ),
 )
 
 
@@ -338,6 +354,18 @@ def order_vectors() -> list[dict[str, Any]]:
         ),
         ("signed-time", orders.SignedTime(device_id=DEVICE, boot_nonce=NONCE, unix_ms=T0 * 1000)),
         ("policy", orders.Policy(device_id=DEVICE, epoch=4, suspended=False, max_offline_strokes=0)),
+        (
+            "roster",
+            orders.Roster(
+                device_id=DEVICE,
+                number=2,
+                part=0,
+                parts=1,
+                entries=(
+                    operators.entry(operator=OPERATOR, method=operators.Method.PIN, secret=PIN, salt=SALT).pack(),
+                ),
+            ),
+        ),
     ]
     vectors = [good(rule, orders.sign(order, key=ISSUER), rule) for rule, order in made]
     for rule, order in made:

@@ -31,7 +31,13 @@ def cases(name: str, *, refused: bool) -> list[Any]:
 
 KEYS = cose.keyring(*(bytes.fromhex(load("tokens.json")["keys"][name]["public"]) for name in ("issuer", "device")))
 ISSUER_ONLY = cose.keyring(bytes.fromhex(load("tokens.json")["keys"]["issuer"]["public"]))
-ORDERS = {"permit": orders.Permit, "receipt": orders.Receipt, "signed-time": orders.SignedTime, "policy": orders.Policy}
+ORDERS = {
+    "permit": orders.Permit,
+    "receipt": orders.Receipt,
+    "signed-time": orders.SignedTime,
+    "policy": orders.Policy,
+    "roster": orders.Roster,
+}
 
 
 def read(file: str, vector: dict[str, Any]) -> object:
