@@ -1,7 +1,8 @@
 """What a gateway needs to know, kept in HOME/gateway.json (mode 0600: it holds the gateway's secret)."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -69,6 +70,23 @@ class DeviceSettings(BaseModel):
         return self.control or str(self.usb or self.ble)
 
 
+class LabelPrinterSettings(BaseModel):
+    """Where labels come out when a device has no coder of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    zpl: Annotated[str, Field(pattern=r"^.+:[0-9]{1,5}$")] | None = None
+    """HOST:PORT of a printer that speaks ZPL II, as a rule port 9100."""
+    lp: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*$")] | None = None
+    """A CUPS queue."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.zpl is None) == (self.lp is None):
+            raise ValueError("give either zpl or lp")
+        return self
+
+
 class GatewaySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -76,23 +94,48 @@ class GatewaySettings(BaseModel):
     server_url: str
     secret: str
     ca_file: str | None = None
-    mqtt_host: str
-    mqtt_port: int
+    mqtt_url: str
+    """mqtts://HOST:PORT, or mqtt://HOST:PORT for a broker on this machine."""
     mqtt_username: str | None = None
     mqtt_password: str | None = None
+    """With user and password the certificate is not used."""
+    certificate_file: str = "tls/cert.pem"
+    key_file: str = "tls/key.pem"
+    """What lets this gateway in at an mqtts broker; `cinnabar-gateway enrol` makes them, and they renew themselves.
+    Relative names, also that of `ca_file`, start at HOME."""
     listen: str = "127.0.0.1:0"
     devices: tuple[DeviceSettings, ...] = ()
     demo: bool = False
     """Every page says that nothing here has legal force."""
     auto: bool = True
     """Photograph by itself as soon as a page lies still."""
+    label_printer: LabelPrinterSettings | None = None
+
+    @property
+    def broker_address(self) -> tuple[str, int]:
+        parts = urlsplit(self.mqtt_url)
+        return parts.hostname or "", parts.port or (8883 if self.broker_tls else 1883)
+
+    @property
+    def broker_tls(self) -> bool:
+        return urlsplit(self.mqtt_url).scheme == "mqtts"
+
+    @property
+    def uses_certificate(self) -> bool:
+        """Whether the broker knows this gateway by its certificate."""
+        return self.broker_tls and self.mqtt_password is None
+
+
+_FILES: Final = ("ca_file", "certificate_file", "key_file")
 
 
 def load(home: Path) -> GatewaySettings:
     """Raises: BadConfiguration."""
     path = home / "gateway.json"
     try:
-        return GatewaySettings.model_validate_json(path.read_bytes())
+        read = GatewaySettings.model_validate_json(path.read_bytes())
+        files = {name: str(home / value) for name in _FILES if (value := getattr(read, name)) is not None}
+        return read.model_copy(update=files)
     except OSError as error:
         raise BadConfiguration(f"{path} cannot be read: {error.strerror}. Enrol this gateway first.") from error
     except ValidationError as error:
