@@ -114,8 +114,8 @@ def accounts(stage: Stage) -> Accounts:
     counter = stage.at_gateway.device("accounts")["counter"]
     wrong = [f"counter {counter}, ledger {pressed} + {unsure} not confirmed"] if counter != pressed + unsure else []
     wrong += [f"{row['short']}: {row['pressed']} pressed of {row['approved']}" for row in sheet if _too_many(row)]
-    if fsck := _fsck(stage.company.home):
-        wrong.append(fsck)
+    if found := fsck(stage.company.home):
+        wrong.append(found)
     counts = {"strokes": counter, "recorded": pressed, "not_confirmed": unsure, "requests": len(sheet)}
     return Accounts(counts, wrong)
 
@@ -125,7 +125,7 @@ def _too_many(row: dict[str, int]) -> bool:
     return row["pressed"] > row["approved"] + 1
 
 
-def _fsck(home: Path) -> str:
+def fsck(home: Path) -> str:
     answer = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "dashboard.cli", "fsck", "--home", str(home), "--json"],
         cwd=ROOT,

@@ -33,6 +33,10 @@ class Process:
     def pid(self) -> int:
         return self._child.pid if self._child else 0
 
+    def add(self, option: str) -> None:
+        """One more word on the command line, from the next start on."""
+        self._arguments.append(option)
+
     def start(self) -> dict[str, Any]:
         """Raises: StoryFailed, when it ends or stays silent."""
         self._hang_up()
@@ -109,14 +113,12 @@ class Company:
         """HOME/gateway.json, from what server and device said when they were ready."""
         home = self.folder / "gateway"
         home.mkdir(exist_ok=True)
-        host, _, port = str(self.server.ready["mqtt"]).rpartition(":")
         settings = {
             "gateway_id": gateway_id,
             "server_url": self.server.ready["web"],
             "secret": secret,
             "ca_file": str(self.home / "tls" / "ca.pem"),
-            "mqtt_host": host,
-            "mqtt_port": int(port),
+            "mqtt_url": f"mqtt://{self.server.ready['mqtt']}",
             "listen": listen,
             "demo": True,
             "devices": [

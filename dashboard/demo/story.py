@@ -163,7 +163,7 @@ def mount(stage: Stage) -> str:
     return f"head {HEAD.hex()[:8]} in slot 0"
 
 
-def request(stage: Stage, *, page_check: str = "before") -> str:
+def request(stage: Stage, *, page_check: str = "before", stamping: str = "page_by_page", copies: int = 1) -> str:
     """The clerk asks for a seal on this document."""
     contract = stage.contract
     form = {
@@ -171,8 +171,9 @@ def request(stage: Stage, *, page_check: str = "before") -> str:
         "title": contract.title,
         "reason": "Signed by both parties; the seal completes it.",
         "places": [{"page": contract.page, "x_mm": contract.x_mm, "y_mm": contract.y_mm}],
-        "copies": 1,
+        "copies": copies,
         "page_check": page_check,
+        "stamping": stamping,
         "form": "both",
         "amount": contract.amount,
         "counterparty": contract.counterparty,
