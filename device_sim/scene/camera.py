@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from device_sim.scene.grain import NEUTRAL, add_grain, clouds, grain
 from device_sim.scene.settings import SHEET_PX_PER_MM, SceneSettings
 from device_sim.scene.sheet import Sheet
-from device_sim.scene.strip import STRIP_MM, draw_strip
+from device_sim.scene.strip import STRIP_MM, draw_strip, show_in_grey
 
 TRAY_BGR: Final = (84, 80, 76)
 """The rubber mat of the tray: dark and neutral, so that paper stands out."""
@@ -88,11 +88,14 @@ class Camera:
     def _preview(self, frame: NDArray[np.uint8]) -> bytes:
         """Small, and grey as red light shows it, so that red ink leaves no mark that could hide print below.
 
+        The light strip, which has no red, is put in by its own light.
+
         Quality falls until the picture fits; one that never fits so is blurred as well.
 
         Raises: ValueError if the settings leave too few bytes even for a picture without any detail.
         """
         grey = np.ascontiguousarray(frame[:, :, RED])
+        show_in_grey(grey, frame)
         factor = min(1.0, self._settings.preview_dpi / self._settings.dpi)
         size = (round(self._width * factor), round(self._height * factor))
         small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -46,6 +46,14 @@ def draw_strip(frame: NDArray[np.uint8], data: bytes) -> None:
         cv2.rectangle(frame, first, last, colour, cv2.FILLED)
 
 
+def show_in_grey(grey: NDArray[np.uint8], frame: NDArray[np.uint8]) -> None:
+    """Put the strip of `frame` (BGR) into its red channel `grey`, which is blind for it: four levels, in place."""
+    height, width = grey.shape
+    top = round(height - 3.1 * width / PITCH_PARTS)
+    blue, green = frame[top:, :, 0].astype(np.uint16), frame[top:, :, 1].astype(np.uint16)
+    grey[top:] = ((2 * green + blue) // 3).astype(np.uint8)
+
+
 def read_strip(photo_jpeg: bytes) -> bytes:
     """The bytes that the light strip showed when a full photo was taken.
 
