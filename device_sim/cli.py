@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, help="repeatable keys, nonces and pictures; for tests")
     run.add_argument("--bulk-rate", type=int, help="bytes per second of the bulk link")
     run.add_argument("--dpi", type=int, help="scale of the full photo")
+    run.add_argument(
+        "--ble", metavar="ADAPTER", help="control link in the air: usb:0, hci-socket:0, tcp-client:HOST:PORT"
+    )
     run.add_argument("--fault", action="append", default=[], help="something that is broken from the start")
     lay = verb("lay", _lay, "Lay a page on the tray.")
     paper = lay.add_mutually_exclusive_group(required=True)
@@ -71,7 +74,7 @@ def _run(options: argparse.Namespace) -> int:
     from device_sim.process.runner import DEFAULT_BULK_RATE, Options, Runner
 
     rate = options.bulk_rate or DEFAULT_BULK_RATE
-    runner = Runner(Options(home=options.home, seed=options.seed, bulk_rate=rate, dpi=options.dpi))
+    runner = Runner(Options(home=options.home, seed=options.seed, bulk_rate=rate, dpi=options.dpi, ble=options.ble))
     for fault in options.fault:
         runner.inject(fault)
     server = KeeperServer(Keeper(runner))

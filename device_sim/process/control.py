@@ -24,6 +24,7 @@ class ControlLink:
         self._symlink = symlink
         self._on_message = on_message
         self._cable: _Cable | None = None
+        self._last_path: str | None = None
 
     @property
     def path(self) -> str | None:
@@ -31,9 +32,10 @@ class ControlLink:
         return self._cable.path if self._cable else None
 
     def plug_in(self) -> str:
-        """A port appears; its path, which `symlink` also shows."""
+        """A port appears, under another path than the last one; its path, which `symlink` also shows."""
         self.unplug()
-        self._cable = _Cable(self._on_message)
+        self._cable = self._another_cable()
+        self._last_path = self._cable.path
         pointer = self._symlink.with_name(self._symlink.name + ".new")
         pointer.unlink(missing_ok=True)
         pointer.symlink_to(self._cable.path)
@@ -46,6 +48,19 @@ class ControlLink:
             self._symlink.unlink(missing_ok=True)
             self._cable.close()
             self._cable = None
+
+    def close(self) -> None:
+        """Switched off for good."""
+        self.unplug()
+
+    def _another_cable(self) -> "_Cable":
+        """The kernel likes to give a free number again at once; a port that was plugged in anew often gets another."""
+        first = _Cable(self._on_message)
+        if first.path != self._last_path:
+            return first
+        second = _Cable(self._on_message)
+        first.close()
+        return second
 
     def send(self, message: bytes) -> None:
         cable = self._cable

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from device_sim.scene.settings import SceneSettings
 from firmware_protocol import messages
 from firmware_protocol.errors import ProtocolError
 
+if TYPE_CHECKING:
+    from device_sim.process.ble import BleLink
+
 TICK_S: Final = 0.02
 DEFAULT_BULK_RATE: Final = 1_000_000
 """Bytes per second, what a second USB interface of a small microcontroller brings."""
@@ -39,6 +42,8 @@ class Options:
     seed: int | None = None
     bulk_rate: int = DEFAULT_BULK_RATE
     dpi: int | None = None
+    ble: str | None = None
+    """A Bluetooth adapter (ble.BleLink): the control link is in the air, not on a pty."""
 
 
 class SteadyClock:
@@ -76,7 +81,7 @@ class Runner:
         self.identity = load_identity(home, rng)
         self._lock = threading.RLock()
         self._stop = threading.Event()
-        self._link = ControlLink(home / "control", self._received)
+        self._link = self._control_link(options)
         self._device = Device(
             identity=self.identity,
             parts=Parts(
@@ -96,6 +101,13 @@ class Runner:
         pace = Pace(options.bulk_rate, self.faults)
         self._bulk = open_bulk(home / "bulk-port", photos=photos, pace=pace)
         self._home = home
+
+    def _control_link(self, options: Options) -> "ControlLink | BleLink":
+        if options.ble is None:
+            return ControlLink(options.home / "control", self._received)
+        from device_sim.process.ble import BleLink  # most runs are on a cable
+
+        return BleLink(options.ble, name=self.identity.device_id, on_message=self._received)
 
     @contextmanager
     def core(self) -> Iterator[Device]:
@@ -128,7 +140,7 @@ class Runner:
         self.tray.stop()
         self._bulk.shutdown()
         self._bulk.server_close()
-        self._link.unplug()
+        self._link.close()
         with contextlib.suppress(OSError):
             (self._home / "running.json").unlink()
 
