@@ -20,6 +20,8 @@ from server.core.runtime import Runtime
 from server.devices import outbox
 from server.devices.live import LiveDevices
 
+CLIENT_ID: Final = "cinnabar-web"
+"""Its user name at the broker too; another one than the ledger's, since a broker lets each user in once."""
 SWEEP_S: Final = 1.0
 """How often rows are looked for that another process wrote, or that need a second try."""
 PREFIX: Final = "seal/v1"
@@ -39,7 +41,7 @@ class Downlink:
         *,
         host: str,
         port: int,
-        client_id: str = "cinnabar-web",
+        client_id: str = CLIENT_ID,
         configure: Callable[[Client], None] | None = None,
     ) -> None:
         self._run = run

@@ -31,6 +31,22 @@ class GatewayTaken(Conflict):
     next_step = N_("Choose another name.")
 
 
+class NameReserved(Conflict):
+    """Fact: the broker would take such a gateway for a role of the server."""
+
+    happened = N_("Names that begin with cinnabar- belong to the server itself.")
+    next_step = N_("Choose another name.")
+
+
+class BadCertificateRequest(BadInput):
+    """Fact `why`."""
+
+    title = N_("This is not a certificate request")
+    happened = N_("The gateway's request for its certificate cannot be read (%(why)s).")
+    safe = N_("The certificate in use stays good until its date.")
+    next_step = N_("Run cinnabar-gateway enrol again.")
+
+
 class KeyIdTaken(Conflict):
     """The first 4 bytes of the key's hash are in use; a copied key looks like this too."""
 
@@ -61,6 +77,30 @@ class NotSignedInAtDevice(Unauthenticated):
     happened = N_("Nobody with this name is signed in at this device, or the time is over.")
     safe = N_("The device stays locked.")
     next_step = N_("Type your name and PIN at the device.")
+
+
+class WrongDates(BadInput):
+    title = N_("These dates cannot be")
+    happened = N_("A deputy's time ends after it begins, not in the past, and lasts 92 days at most.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Check both dates.")
+
+
+class NotADeputy(Conflict):
+    title = N_("This person cannot be the deputy")
+    happened = N_("Nobody is their own deputy, and a deputy stands in for a keeper of this branch.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Choose another person.")
+
+
+class OnlyForOneself(Forbidden):
+    happened = N_("A keeper names a deputy for themselves; an administrator may do it for others.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Ask an administrator.")
+
+
+class NoSuchDeputy(NotFound):
+    """Unknown, over, or called back before."""
 
 
 class BadEvent(BadInput):

@@ -9,11 +9,11 @@ from sqlmodel import Session
 from firmware_protocol import orders
 from firmware_protocol.purposes import Purpose
 from server.core.runtime import Runtime
-from server.core.scope import Role, Scope
+from server.core.scope import Scope
 from server.devices import outbox, store
-from server.devices.errors import DeviceNotActive, NoSuchDevice, NotSignedInAtDevice, WrongGateway, WrongStateStep
+from server.devices.errors import DeviceNotActive, NoSuchDevice, WrongGateway, WrongStateStep
 from server.devices.keys import issuer
-from server.devices.models import Device, KeeperSession, MountedHead
+from server.devices.models import Device, MountedHead
 from server.devices.publishing import PUBLISH_JOB
 from server.devices.schemas import (
     DeviceKeyRead,
@@ -26,16 +26,11 @@ from server.devices.schemas import (
     HelloDeviceOut,
     HelloIn,
     HelloOut,
-    KeeperRead,
 )
 from server.identity import entries, secrets_of
-from server.identity import service as identity
 from server.identity.entries import EntryType
-from server.identity.limits import LoginLimits
-from server.identity.schemas import PersonRead
 from server.jobs import service as jobs
 
-KEEPER_SESSION_LIFE: Final = timedelta(hours=8)
 POLICY_LIFE: Final = timedelta(days=30)
 NO_HEAD: Final = bytes(8)
 
@@ -96,61 +91,8 @@ def hello(db: Session, run: Runtime, gateway: GatewayRead, body: HelloIn) -> Hel
         raise WrongGateway
     row.version, row.last_hello_at = body.version, run.now()
     db.add(row)
-    answers = [
-        HelloDeviceOut(device_id=said.device_id, status=_take_report(db, run, gateway, said)) for said in body.devices
-    ]
+    answers = [_take_report(db, run, gateway, said) for said in body.devices]
     return HelloOut(time_ms=round(run.now().timestamp() * 1000), devices=answers)
-
-
-def sign_in_keeper(db: Session, run: Runtime, *, device_read: DeviceRead, person: PersonRead) -> KeeperRead:
-    """The keeper whose PIN was checked just before stands at this device from now on."""
-    expires_at = run.now() + KEEPER_SESSION_LIFE
-    db.add(
-        KeeperSession(
-            id=run.new_id(),
-            created_at=run.now(),
-            tenant_id=device_read.tenant_id,
-            device_id=device_read.device_id,
-            person_id=person.id,
-            expires_at=expires_at,
-        )
-    )
-    db.flush()
-    return KeeperRead(
-        operator_id=person.id,
-        name=person.name,
-        operator=person.operator,
-        expires_ms=round(expires_at.timestamp() * 1000),
-    )
-
-
-def check_keeper_here(
-    db: Session,
-    *,
-    device_read: DeviceRead,
-    username: str,
-    pin: str,
-    limits: LoginLimits,
-) -> PersonRead:
-    """The keeper behind name and PIN. Slow on purpose: a read session. Raises: WrongPin, TooManyTries."""
-    return identity.check_pin(
-        db,
-        tenant_id=device_read.tenant_id,
-        branch_path=device_read.branch_path,
-        username=username,
-        pin=pin,
-        limits=limits,
-        place=device_read.device_id,
-    )
-
-
-def keeper_signed_in(db: Session, run: Runtime, *, device_read: DeviceRead, person_id: UUID) -> PersonRead:
-    """The keeper who signed in here and is still one. Raises: NotSignedInAtDevice."""
-    session = store.keeper_session(db, device_read.device_id, person_id, run.now())
-    still = identity.holds(db, device_read.tenant_id, person_id, Role.KEEPER, device_read.branch_path)
-    if session is None or not still:
-        raise NotSignedInAtDevice
-    return identity.person(db, Scope.system(device_read.tenant_id), person_id)
 
 
 def set_state(
@@ -239,18 +181,20 @@ def mount(db: Session, run: Runtime, row: Device, heads: list[bytes]) -> None:
     db.flush()
 
 
-def _take_report(db: Session, run: Runtime, gateway: GatewayRead, said: HelloDevice) -> str:
+def _take_report(db: Session, run: Runtime, gateway: GatewayRead, said: HelloDevice) -> HelloDeviceOut:
+    unknown = HelloDeviceOut(device_id=said.device_id, name=said.device_id, status="unknown")
     row = store.any_device(db, said.device_id)
     if row is None or row.tenant_id != gateway.tenant_id:
-        return "unknown"
+        return unknown
     key = store.key(db, said.device_id, said.generation)
     if key is None or key.public_key.hex() != said.public_key:
-        return "unknown"
+        return unknown
     row.gateway_id, row.model, row.firmware, row.seen_at = gateway.gateway_id, said.model, said.firmware, run.now()
     row.last_seq, row.acked_seq, row.counter = said.last_seq, said.acked_seq, said.counter
     db.add(row)
     mount(db, run, row, [bytes.fromhex(head) for head in said.heads])
-    return row.state if row.state in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value} else "unknown"
+    status = row.state if row.state in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value} else "unknown"
+    return HelloDeviceOut(device_id=row.device_id, name=row.name, status=status)
 
 
 def _device(db: Session, scope: Scope, device_id: str) -> Device:

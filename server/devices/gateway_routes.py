@@ -8,6 +8,7 @@ from server.core.db import Db, DbRead
 from server.core.errors import errors
 from server.devices import service
 from server.devices.errors import (
+    BadCertificateRequest,
     BadEvent,
     KeyIdTaken,
     NoSuchDevice,
@@ -19,8 +20,11 @@ from server.devices.errors import (
 from server.devices.guard import CurrentGateway
 from server.devices.schemas import (
     BootNonceIn,
+    CertificateIn,
+    CertificateOut,
     HelloIn,
     HelloOut,
+    IdentifyIn,
     KeeperRead,
     PairingDeviceIn,
     PairingEventIn,
@@ -28,7 +32,7 @@ from server.devices.schemas import (
     PairingOpened,
     PairingStatus,
     PairingTerms,
-    PinIn,
+    RosterOut,
     SignedTimeOut,
 )
 from server.identity.errors import TooManyTries, WrongPin
@@ -43,14 +47,30 @@ def hello(body: HelloIn, db: Db, run: Run, gateway: CurrentGateway) -> HelloOut:
 
 
 @router.post("/sessions", status_code=201, responses=errors(WrongPin, TooManyTries, NoSuchDevice))
-def sign_in_at_device(body: PinIn, run: Run, gateway: CurrentGateway, limits: Limits) -> KeeperRead:
+def sign_in_at_device(body: IdentifyIn, run: Run, gateway: CurrentGateway, limits: Limits) -> KeeperRead:
     with run.db.read() as db:
         device = service.device_of_gateway(db, gateway, body.device_id)
-        person = service.check_keeper_here(
-            db, device_read=device, username=body.username, pin=body.pin.get_secret_value(), limits=limits
-        )
+        if body.badge is not None:
+            badge = body.badge.get_secret_value()
+            person = service.check_badge_here(db, run, device_read=device, badge=badge, limits=limits)
+        else:
+            pin = body.pin.get_secret_value() if body.pin is not None else ""
+            person = service.check_keeper_here(
+                db, run, device_read=device, username=body.username or "", pin=pin, limits=limits
+            )
     with run.db.write() as db:
         return service.sign_in_keeper(db, run, device_read=device, person=person)
+
+
+@router.post("/certificate", status_code=201, responses=errors(BadCertificateRequest))
+def certify(body: CertificateIn, db: Db, run: Run, gateway: CurrentGateway) -> CertificateOut:
+    return service.issue_certificate(db, run, gateway, request=body.request.encode())
+
+
+@router.get("/devices/{device_id}/roster", responses=errors(NoSuchDevice))
+def roster(device_id: str, db: Db, run: Run, gateway: CurrentGateway) -> RosterOut:
+    """Who may operate the device, and the signed parts that say so to the device itself."""
+    return service.roster(db, run, gateway, device_id=device_id)
 
 
 @router.post("/devices/{device_id}/time", responses=errors(NoSuchDevice))

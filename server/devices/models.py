@@ -1,9 +1,10 @@
 """Tables of `server.devices`."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import JSON, Index, UniqueConstraint
 from sqlmodel import Field
 
 from server.core.db import CreatedAt, UtcDateTime, UuidPk
@@ -22,6 +23,18 @@ class Gateway(UuidPk, CreatedAt, table=True):
     active: bool = True
     version: str = ""
     last_hello_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class GatewayCertificate(UuidPk, CreatedAt, table=True):
+    """What lets a gateway's box in at the broker. The key was made on the box and never left it."""
+
+    __tablename__ = "gateway_certificate"
+
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    gateway_id: str = Field(index=True, max_length=32)
+    serial: bytes = Field(unique=True, max_length=20)  # big-endian, no leading zeros
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Device(UuidPk, CreatedAt, table=True):
@@ -100,6 +113,38 @@ class KeeperSession(UuidPk, CreatedAt, table=True):
     device_id: str
     person_id: UUID
     expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Deputy(UuidPk, CreatedAt, table=True):
+    """Somebody who may operate a device, or the devices that hold a seal, for some days in a keeper's place."""
+
+    __tablename__ = "deputy"
+    __table_args__ = (Index("ix_deputy_tenant", "tenant_id", "ends_at"),)
+
+    tenant_id: UUID
+    branch_path: str
+    person_id: UUID
+    stands_for: UUID | None = None  # None: beside the keepers, in nobody's place
+    device_id: str | None = None
+    seal_id: UUID | None = None
+    starts_at: datetime = Field(sa_type=UtcDateTime)
+    ends_at: datetime = Field(sa_type=UtcDateTime)
+    named_by: UUID | None
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # called back before its end
+
+
+class DeviceRoster(UuidPk, CreatedAt, table=True):
+    """The last roster signed for a device. `digest` is over its entries, `parts` are the signed parts in hex."""
+
+    __tablename__ = "device_roster"
+
+    tenant_id: UUID
+    device_id: str = Field(unique=True, max_length=12)
+    number: int
+    generation: int
+    digest: bytes = Field(max_length=32)
+    parts: list[Any] = Field(sa_type=JSON)
+    changed_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class DownMessage(UuidPk, CreatedAt, table=True):

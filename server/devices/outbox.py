@@ -58,6 +58,13 @@ def resend(db: Session, run: Runtime, *, device_id: str, payload: bytes, expires
     after_commit(db, lambda: _wake(run.db))
 
 
+def drop(db: Session, now: datetime, *, device_id: str, kind: DownKind) -> None:
+    """Messages of this kind that are still on their way are not needed any more: newer ones take their place."""
+    for row in store.waiting_down(db, device_id, kind.value):
+        row.expires_at = min(row.expires_at, now)
+        db.add(row)
+
+
 def due(db: Session, now: datetime) -> list[DownMessage]:
     """What to send now: never sent, or sent 10 s ago without an answer."""
     return list(store.due(db, now, now - RESEND_AFTER, BATCH))

@@ -37,6 +37,7 @@ from server.devices.schemas import (
     TermsOut,
 )
 from server.identity import entries
+from server.identity import service as identity
 from server.identity.entries import EntryType
 from server.jobs import service as jobs
 from server.ledger import service as ledger
@@ -183,6 +184,7 @@ def _enrol(db: Session, run: Runtime, row: Pairing, event: Event) -> None:
     db.add(device)
     db.flush()
     jobs.enqueue(db, PUBLISH_JOB, {}, now=run.now())
+    identity.people_changed(db, run, device.tenant_id)  # its roster
     transcript = row.terms + row.device_id.encode() + row.public_key + row.device_nonce
     entries.record(
         db,

@@ -1,25 +1,44 @@
 """/api/v1: gateways, devices, pairings waiting for a person."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from server.core.db import Db, DbRead
 from server.core.errors import errors
+from server.core.scope import Role, Scope
 from server.devices import service
 from server.devices.errors import (
     DeviceNotActive,
     GatewayTaken,
     KeyIdTaken,
+    NameReserved,
+    NoSuchDeputy,
     NoSuchDevice,
     NoSuchGateway,
     NoSuchPairing,
+    NotADeputy,
+    OnlyForOneself,
     PairingOver,
+    WrongDates,
 )
-from server.devices.schemas import DeviceRead, GatewayIn, GatewayMade, GatewayRead, NameIn, PairingRead, StateIn
-from server.identity.errors import NoSuchBranch, NotSignedIn, RoleMissing
-from server.identity.guard import Administrator, AnyRole, Run
+from server.devices.schemas import (
+    DeputyIn,
+    DeputyRead,
+    DeviceRead,
+    GatewayIn,
+    GatewayMade,
+    GatewayRead,
+    NameIn,
+    PairingRead,
+    StateIn,
+)
+from server.identity.errors import NoSuchBranch, NoSuchPerson, NotSignedIn, RoleMissing
+from server.identity.guard import Administrator, AnyRole, Run, allow
+from server.seals.errors import NoSuchSeal
 
+KeeperOrAdministrator = Annotated[Scope, Depends(allow(Role.KEEPER, Role.ADMINISTRATOR))]
 router = APIRouter(prefix="/api/v1", tags=["devices"], responses=errors(NotSignedIn, RoleMissing))
 
 
@@ -28,7 +47,7 @@ def list_gateways(db: DbRead, scope: Administrator) -> list[GatewayRead]:
     return service.gateways(db, scope)
 
 
-@router.post("/gateways", status_code=201, responses=errors(NoSuchBranch, GatewayTaken))
+@router.post("/gateways", status_code=201, responses=errors(NoSuchBranch, GatewayTaken, NameReserved))
 def enrol_gateway(body: GatewayIn, db: Db, run: Run, scope: Administrator) -> GatewayMade:
     return service.enrol_gateway(
         db, run, scope, gateway_id=body.gateway_id, name=body.name, branch_path=body.branch_path
@@ -58,6 +77,25 @@ def rename_device(device_id: str, body: NameIn, db: Db, scope: Administrator) ->
 @router.post("/devices/{device_id}/state", responses=errors(NoSuchDevice, DeviceNotActive))
 def set_device_state(device_id: str, body: StateIn, db: Db, run: Run, scope: Administrator) -> DeviceRead:
     return service.set_state(db, run, scope, device_id=device_id, state=body.state, reason=body.reason)
+
+
+@router.get("/deputies")
+def list_deputies(db: DbRead, run: Run, scope: AnyRole) -> list[DeputyRead]:
+    return service.deputies(db, run, scope)
+
+
+@router.post(
+    "/deputies",
+    status_code=201,
+    responses=errors(NoSuchDevice, NoSuchSeal, NoSuchPerson, WrongDates, NotADeputy, OnlyForOneself),
+)
+def name_deputy(body: DeputyIn, db: Db, run: Run, scope: KeeperOrAdministrator) -> DeputyRead:
+    return service.name_deputy(db, run, scope, body)
+
+
+@router.post("/deputies/{deputy_id}/end", responses=errors(NoSuchDeputy, OnlyForOneself))
+def end_deputy(deputy_id: UUID, db: Db, run: Run, scope: KeeperOrAdministrator) -> DeputyRead:
+    return service.end_deputy(db, run, scope, deputy_id=deputy_id)
 
 
 @router.get("/pairings")

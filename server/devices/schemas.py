@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import Field, PlainSerializer, SecretStr
+from pydantic import AwareDatetime, Field, PlainSerializer, SecretStr, model_validator
 
 from server.identity.schemas import BranchPath, In, Out
 
@@ -33,12 +33,24 @@ class DownKind(StrEnum):
     PERMIT = "permit"
     RECEIPT = "receipt"
     POLICY = "policy"
+    ROSTER = "roster"
 
 
 class GatewayIn(In):
     gateway_id: str = Field(pattern="^[a-z0-9][a-z0-9-]{2,31}$")
     name: str = Field(min_length=1, max_length=80)
     branch_path: BranchPath
+
+
+class CertificateIn(In):
+    request: str = Field(max_length=4096)  # PKCS#10, PEM
+
+
+class CertificateOut(Out):
+    certificate: str  # PEM
+    authority: str  # PEM of the local authority
+    expires_ms: int
+    mqtt_url: str  # the broker that takes it
 
 
 class StateIn(In):
@@ -72,6 +84,7 @@ class HelloIn(In):
 
 class HelloDeviceOut(Out):
     device_id: str
+    name: str  # what people call it; the device id while it is unknown
     status: str  # unknown, active, suspended
 
 
@@ -80,10 +93,74 @@ class HelloOut(Out):
     devices: list[HelloDeviceOut]
 
 
-class PinIn(In):
+class IdentifyIn(In):
+    """Who stands at the device: name and PIN, or what a badge reader typed."""
+
     device_id: DeviceId
-    username: str = Field(max_length=80)
-    pin: SecretStr = Field(max_length=40)
+    username: str | None = Field(default=None, max_length=80)
+    pin: SecretStr | None = Field(default=None, max_length=40)
+    badge: SecretStr | None = Field(default=None, max_length=200)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        by_pin = self.username is not None and self.pin is not None
+        if by_pin == (self.badge is not None):
+            raise ValueError("either username and pin, or badge")
+        return self
+
+
+class OperatorMethod(Out):
+    method: int
+    salt: HexBytes
+
+
+class RosterPerson(Out):
+    """Somebody who may operate the device. `badge_lookup` tells whose badge it is before the slow proof."""
+
+    operator: HexBytes
+    person_id: UUID
+    username: str
+    name: str
+    methods: tuple[OperatorMethod, ...]
+    badge_lookup: HexBytes | None
+    deputy_until: datetime | None = None
+
+
+class RosterOut(Out):
+    """`number` 0: nobody ever had a PIN or badge here, so the device asks for none."""
+
+    number: int
+    parts: tuple[HexBytes, ...]
+    people: tuple[RosterPerson, ...]
+
+
+class DeputyIn(In):
+    """For a device, or for all devices that hold a seal. The end is the first moment that does not count."""
+
+    person_id: UUID
+    stands_for: UUID | None = None
+    device_id: DeviceId | None = None
+    seal_id: UUID | None = None
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.device_id is None) == (self.seal_id is None):
+            raise ValueError("either device_id or seal_id")
+        return self
+
+
+class DeputyRead(Out):
+    id: UUID
+    person_id: UUID
+    stands_for: UUID | None
+    device_id: str | None
+    seal_id: UUID | None
+    starts_at: datetime
+    ends_at: datetime
+    named_by: UUID | None
+    ended_at: datetime | None
 
 
 class KeeperRead(Out):

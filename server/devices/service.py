@@ -1,7 +1,7 @@
 """What other slices call: gateways, devices and their state (`fleet`), pairing, and the down outbox."""
 
+from server.devices.deputies import deputies, end_deputy, name_deputy, stands_in_for
 from server.devices.fleet import (
-    check_keeper_here,
     device,
     device_key,
     device_of_gateway,
@@ -10,16 +10,21 @@ from server.devices.fleet import (
     gateways,
     head_in,
     hello,
-    keeper_signed_in,
     keys_of,
     live_devices_for,
     note_proof,
     rename,
     set_state,
-    sign_in_keeper,
     signed_time,
 )
-from server.devices.gateways import enrol_gateway, forget_gateway, renew_gateway_secret
+from server.devices.gateways import (
+    enrol_gateway,
+    forget_gateway,
+    issue_certificate,
+    renew_gateway_secret,
+    revocation_list,
+)
+from server.devices.keepers import check_badge_here, check_keeper_here, keeper_signed_in, may_operate, sign_in_keeper
 from server.devices.keys import issuer, issuer_keys
 from server.devices.outbox import resend, send_down
 from server.devices.pairing import (
@@ -32,38 +37,49 @@ from server.devices.pairing import (
     refuse_pairing,
     start_pairing,
 )
+from server.devices.roster import operators, roster
 
 __all__ = [
+    "check_badge_here",
     "check_keeper_here",
     "confirm_pairing",
+    "deputies",
     "device",
     "device_answer",
     "device_key",
     "device_of_gateway",
     "devices",
+    "end_deputy",
     "enrol_gateway",
     "forget_gateway",
     "gateway_by_secret",
     "gateways",
     "head_in",
     "hello",
+    "issue_certificate",
     "issuer",
     "issuer_keys",
     "keeper_signed_in",
     "keys_of",
     "live_devices_for",
+    "may_operate",
+    "name_deputy",
     "note_paired",
     "note_proof",
     "open_pairings",
+    "operators",
     "pairing_event",
     "pairing_status",
     "refuse_pairing",
     "rename",
     "renew_gateway_secret",
     "resend",
+    "revocation_list",
+    "roster",
     "send_down",
     "set_state",
     "sign_in_keeper",
     "signed_time",
+    "stands_in_for",
     "start_pairing",
 ]

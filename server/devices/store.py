@@ -6,7 +6,18 @@ from sqlalchemy import or_
 from sqlmodel import Session, col, delete, select
 
 from server.core.scope import Scope
-from server.devices.models import Device, DeviceKey, DownMessage, Gateway, KeeperSession, MountedHead, Pairing
+from server.devices.models import (
+    Deputy,
+    Device,
+    DeviceKey,
+    DeviceRoster,
+    DownMessage,
+    Gateway,
+    GatewayCertificate,
+    KeeperSession,
+    MountedHead,
+    Pairing,
+)
 
 
 def gateway_by_secret(db: Session, secret_hash: bytes) -> Gateway | None:
@@ -19,6 +30,22 @@ def gateway(db: Session, gateway_id: str) -> Gateway | None:
 
 def gateways(db: Session, scope: Scope) -> Sequence[Gateway]:
     return db.exec(select(Gateway).where(scope.owns(Gateway)).order_by(col(Gateway.name))).all()
+
+
+def certificates(db: Session, gateway_id: str) -> Sequence[GatewayCertificate]:
+    """Those that still count."""
+    query = select(GatewayCertificate).where(
+        GatewayCertificate.gateway_id == gateway_id, col(GatewayCertificate.revoked_at).is_(None)
+    )
+    return db.exec(query).all()
+
+
+def revoked_certificates(db: Session, now: datetime) -> Sequence[GatewayCertificate]:
+    """Of every tenant, as the broker is one; without those that have ended by themselves."""
+    query = select(GatewayCertificate).where(
+        col(GatewayCertificate.revoked_at).is_not(None), GatewayCertificate.expires_at > now
+    )
+    return db.exec(query.order_by(GatewayCertificate.serial)).all()
 
 
 def devices(db: Session, scope: Scope) -> Sequence[Device]:
@@ -107,3 +134,24 @@ def all_keys(db: Session) -> list[tuple[Device, DeviceKey]]:
         .order_by(col(DeviceKey.device_id), col(DeviceKey.generation))
     )
     return [(device, key) for device, key in rows]
+
+
+def deputy(db: Session, scope: Scope, deputy_id: UUID) -> Deputy | None:
+    return db.exec(select(Deputy).where(scope.owns(Deputy), Deputy.id == deputy_id)).one_or_none()
+
+
+def deputies(db: Session, scope: Scope, now: datetime) -> Sequence[Deputy]:
+    """Not over and not called back, by their first day."""
+    query = select(Deputy).where(scope.owns(Deputy), Deputy.ends_at > now, col(Deputy.ended_at).is_(None))
+    return db.exec(query.order_by(col(Deputy.starts_at), col(Deputy.id))).all()
+
+
+def roster(db: Session, device_id: str) -> DeviceRoster | None:
+    return db.exec(select(DeviceRoster).where(DeviceRoster.device_id == device_id)).one_or_none()
+
+
+def waiting_down(db: Session, device_id: str, kind: str) -> Sequence[DownMessage]:
+    query = select(DownMessage).where(
+        DownMessage.device_id == device_id, DownMessage.kind == kind, col(DownMessage.acked_at).is_(None)
+    )
+    return db.exec(query).all()

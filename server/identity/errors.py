@@ -53,8 +53,32 @@ class NoSuchPerson(NotFound):
     pass
 
 
+class NotYourself(Conflict):
+    happened = N_("This step is not done for oneself.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Ask another administrator.")
+
+
 class NoSuchBranch(NotFound):
     pass
+
+
+class NoSuchBadge(NotFound):
+    """Unknown, or revoked before."""
+
+
+class BadgeTaken(Conflict):
+    title = N_("This badge is registered already")
+    happened = N_("The badge belongs to somebody, maybe to this person.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Take another badge, or revoke the old registration first.")
+
+
+class BadgeUnreadable(BadInput):
+    title = N_("The badge was not read")
+    happened = N_("A badge gives 4 to 120 characters.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Put the cursor into the field and hold the badge to the reader again.")
 
 
 class NameTaken(Conflict):

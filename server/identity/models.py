@@ -42,7 +42,25 @@ class Person(UuidPk, CreatedAt, table=True):
     operator: bytes = Field(max_length=4)
     password_hash: str | None = None  # argon2id, PHC string
     pin_hash: str | None = None
+    roster_salt: bytes | None = Field(default=None, max_length=8)  # the same PIN, as devices check it without us
+    roster_verifier: bytes | None = Field(default=None, max_length=16)
     active: bool = True
+
+
+class Badge(UuidPk, CreatedAt, table=True):
+    """A card that its reader types as text; kept as a verifier and a lookup hash."""
+
+    __tablename__ = "badge"
+    __table_args__ = (Index("ix_badge_lookup", "tenant_id", "lookup"),)
+
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    branch_path: str
+    person_id: UUID = Field(foreign_key="person.id", index=True)
+    name: str
+    lookup: bytes = Field(max_length=8)
+    salt: bytes = Field(max_length=8)
+    verifier: bytes = Field(max_length=16)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class RoleGrant(UuidPk, CreatedAt, table=True):

@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from server.core.runtime import Runtime
 from server.core.scope import WHOLE_TENANT, Role, Scope
-from server.identity import entries, secrets_of, store
+from server.identity import credentials, entries, secrets_of, store
 from server.identity.entries import EntryType
 from server.identity.errors import NameTaken, NoSuchBranch, NoSuchPerson, ParentMissing
 from server.identity.models import Branch, Person, RoleGrant, Tenant
@@ -128,7 +128,9 @@ def set_pin(db: Session, run: Runtime, scope: Scope, *, person_id: UUID, pin: st
     """The PIN a keeper types at a device. Raises: NoSuchPerson."""
     row = _person(db, scope, person_id)
     row.pin_hash = secrets_of.hash_secret(pin, run.rng)
+    row.roster_salt, row.roster_verifier = credentials.salted(pin, run.rng)
     _enrolled(db, run, row, method="pin")
+    credentials.people_changed(db, run, row.tenant_id)
 
 
 def set_role(
@@ -167,6 +169,8 @@ def set_role(
         public={"branch": branch_path, "role": role.value, "granted": held},
         private={"by": scope.person_id},
     )
+    if role is Role.KEEPER:
+        credentials.people_changed(db, run, row.tenant_id)
     return read(db, row)
 
 

@@ -10,16 +10,33 @@ from server.core.errors import errors
 from server.identity import service
 from server.identity.csrf import same_origin
 from server.identity.errors import (
+    BadgeTaken,
+    BadgeUnreadable,
     NameTaken,
+    NoSuchBadge,
     NoSuchBranch,
     NoSuchPerson,
     NotSignedIn,
+    NotYourself,
     RoleMissing,
     TooManyTries,
     WrongLogin,
 )
 from server.identity.guard import Administrator, CurrentSession, Limits, Run, drop_cookie, set_cookie
-from server.identity.schemas import ActIn, BranchIn, BranchRead, LoginIn, PersonIn, PersonRead, RoleIn, SignedIn
+from server.identity.schemas import (
+    ActIn,
+    BadgeIn,
+    BadgeRead,
+    BranchIn,
+    BranchRead,
+    LoginIn,
+    PersonIn,
+    PersonRead,
+    PinIn,
+    ReasonIn,
+    RoleIn,
+    SignedIn,
+)
 
 router = APIRouter(prefix="/api/v1", tags=["identity"], responses=errors(NotSignedIn, RoleMissing))
 
@@ -92,6 +109,34 @@ def set_role(person_id: UUID, body: RoleIn, db: Db, run: Run, scope: Administrat
     return service.set_role(
         db, run, scope, person_id=person_id, role=body.role, branch_path=body.branch_path, held=body.held
     )
+
+
+@router.put("/people/{person_id}/pin", status_code=204, responses=errors(NoSuchPerson))
+def set_pin(person_id: UUID, body: PinIn, db: Db, run: Run, scope: Administrator) -> None:
+    service.set_pin(db, run, scope, person_id=person_id, pin=body.pin.get_secret_value())
+
+
+@router.get("/people/{person_id}/badges")
+def list_badges(person_id: UUID, db: DbRead, scope: Administrator) -> list[BadgeRead]:
+    service.person(db, scope, person_id)
+    return service.badges(db, scope, person_id)
+
+
+@router.post("/people/{person_id}/badges", status_code=201, responses=errors(NoSuchPerson, BadgeTaken, BadgeUnreadable))
+def register_badge(person_id: UUID, body: BadgeIn, db: Db, run: Run, scope: Administrator) -> BadgeRead:
+    return service.register_badge(
+        db, run, scope, person_id=person_id, badge=body.badge.get_secret_value(), name=body.name
+    )
+
+
+@router.post("/badges/{badge_id}/revoke", responses=errors(NoSuchBadge))
+def revoke_badge(badge_id: UUID, body: ReasonIn, db: Db, run: Run, scope: Administrator) -> BadgeRead:
+    return service.revoke_badge(db, run, scope, badge_id=badge_id, reason=body.reason)
+
+
+@router.post("/people/{person_id}/remove", responses=errors(NoSuchPerson, NotYourself))
+def remove_person(person_id: UUID, body: ReasonIn, db: Db, run: Run, scope: Administrator) -> PersonRead:
+    return service.remove_person(db, run, scope, person_id=person_id, reason=body.reason)
 
 
 @router.delete("/people/{person_id}/sessions", responses=errors(NoSuchPerson))

@@ -51,6 +51,25 @@ class RoleIn(In):
     held: bool = True
 
 
+class PinIn(In):
+    pin: SecretStr = Field(min_length=4, max_length=12)
+
+
+class PasswordIn(In):
+    password: SecretStr = Field(min_length=MIN_PASSWORD, max_length=200)
+
+
+class BadgeIn(In):
+    """`badge` is what the reader typed."""
+
+    badge: SecretStr = Field(max_length=200)
+    name: str = Field(min_length=1, max_length=80)
+
+
+class ReasonIn(In):
+    reason: str = Field(min_length=3, max_length=500)
+
+
 class ActIn(In):
     branch_path: BranchPath
 
@@ -91,6 +110,16 @@ class SignedIn(Out):
     scope: Scope
     method: str
     expires_at: datetime
+
+
+class BadgeRead(Out):
+    """A badge as people know it; what its reader types is never kept."""
+
+    id: UUID
+    person_id: UUID
+    name: str
+    created_at: datetime
+    revoked_at: datetime | None
 
 
 class OpenedSession(Out):

@@ -1,5 +1,15 @@
 """What other slices call: people and roles (`people`), sign-in and sessions (`sessions`)."""
 
+from server.identity.credentials import (
+    ROSTER_JOB,
+    Verifier,
+    badges,
+    people_changed,
+    register_badge,
+    revoke_badge,
+    verifiers,
+)
+from server.identity.leaving import remove_person
 from server.identity.people import (
     add_branch,
     add_person,
@@ -21,6 +31,7 @@ from server.identity.people import (
 )
 from server.identity.sessions import (
     act_in,
+    check_badge,
     check_password,
     check_pin,
     confirm_password,
@@ -35,11 +46,15 @@ from server.identity.sessions import (
 )
 
 __all__ = [
+    "ROSTER_JOB",
+    "Verifier",
     "act_in",
     "add_branch",
     "add_person",
     "ancestors",
+    "badges",
     "branches",
+    "check_badge",
     "check_branch",
     "check_password",
     "check_pin",
@@ -54,8 +69,12 @@ __all__ = [
     "needs_touch",
     "open_session",
     "people",
+    "people_changed",
     "person",
     "person_named",
+    "register_badge",
+    "remove_person",
+    "revoke_badge",
     "session_of",
     "set_password",
     "set_pin",
@@ -64,4 +83,5 @@ __all__ = [
     "tenants",
     "touch",
     "use_login_link",
+    "verifiers",
 ]

@@ -1,5 +1,6 @@
 """Sign-in: passwords, PINs, links, sessions. A session is an opaque token whose hash is a row, so it can be revoked."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -8,7 +9,7 @@ from sqlmodel import Session
 
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
-from server.identity import people, secrets_of, store
+from server.identity import credentials, people, secrets_of, store
 from server.identity.errors import LinkUsed, NoSuchBranch, NoSuchPerson, WrongLogin, WrongPassword, WrongPin
 from server.identity.limits import LoginLimits
 from server.identity.models import LoginLink, LoginSession, Person
@@ -52,18 +53,44 @@ def confirm_password(db: Session, scope: Scope, *, password: str, limits: LoginL
 
 
 def check_pin(
-    db: Session, *, tenant_id: UUID, branch_path: str, username: str, pin: str, limits: LoginLimits, place: str
+    db: Session,
+    *,
+    tenant_id: UUID,
+    branch_path: str,
+    username: str,
+    pin: str,
+    limits: LoginLimits,
+    place: str,
+    deputies: Collection[UUID] = (),
 ) -> PersonRead:
-    """The keeper who stands at a device in `branch_path`.
+    """The keeper who stands at a device in `branch_path`, or one of the `deputies` on duty there.
 
     Raises: WrongPin, TooManyTries.
     """
     limits.check(kind="pin", name=username, place=place)
     row = store.person_named(db, username)
     right = secrets_of.matches(row.pin_hash if row else None, pin)
-    allowed = row is not None and people.holds(db, tenant_id, row.id, Role.KEEPER, branch_path)
+    allowed = row is not None and _may_operate(db, tenant_id, row, branch_path, deputies)
     if row is None or not right or not allowed or not row.active:
         limits.wrong(kind="pin", name=username, place=place)
+        raise WrongPin
+    return people.read(db, row)
+
+
+def check_badge(
+    db: Session,
+    *,
+    tenant_id: UUID,
+    branch_path: str,
+    badge: str,
+    limits: LoginLimits,
+    place: str,
+    deputies: Collection[UUID] = (),
+) -> PersonRead:
+    """The same for what a badge reader typed. Raises: WrongPin, TooManyTries."""
+    person_id = credentials.badge_owner(db, tenant_id, badge, limits=limits, place=place)
+    row = db.get(Person, person_id)
+    if row is None or not row.active or not _may_operate(db, tenant_id, row, branch_path, deputies):
         raise WrongPin
     return people.read(db, row)
 
@@ -193,6 +220,11 @@ def use_login_link(db: Session, run: Runtime, *, token: str) -> tuple[OpenedSess
     link.used_at = run.now()
     db.add(link)
     return open_session(db, run, person_id=link.person_id, method="link"), link.next_path
+
+
+def _may_operate(db: Session, tenant_id: UUID, row: Person, branch_path: str, deputies: Collection[UUID]) -> bool:
+    keeper = people.holds(db, tenant_id, row.id, Role.KEEPER, branch_path)
+    return keeper or (row.tenant_id == tenant_id and row.id in deputies)
 
 
 def _widest(held: tuple[RoleHeld, ...], *, home: str) -> str:

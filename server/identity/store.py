@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlmodel import Session, col, select
 
 from server.core.scope import Role, Scope
-from server.identity.models import Branch, LoginLink, LoginSession, Person, RoleGrant, Tenant
+from server.identity.models import Badge, Branch, LoginLink, LoginSession, Person, RoleGrant, Tenant
 
 
 def tenant(db: Session, tenant_id: UUID) -> Tenant | None:
@@ -68,6 +68,33 @@ def holders(db: Session, tenant_id: UUID, role: Role, paths: Iterable[str]) -> S
     )
     query = select(Person).where(Person.tenant_id == tenant_id, col(Person.active), col(Person.id).in_(held))
     return db.exec(query.order_by(col(Person.name))).all()
+
+
+def active_people(db: Session, tenant_id: UUID, ids: Iterable[UUID]) -> Sequence[Person]:
+    query = select(Person).where(Person.tenant_id == tenant_id, col(Person.active), col(Person.id).in_(set(ids)))
+    return db.exec(query).all()
+
+
+def badge(db: Session, scope: Scope, badge_id: UUID) -> Badge | None:
+    return db.exec(select(Badge).where(scope.owns(Badge), Badge.id == badge_id)).one_or_none()
+
+
+def badges(db: Session, scope: Scope, person_id: UUID) -> Sequence[Badge]:
+    query = select(Badge).where(scope.owns(Badge), Badge.person_id == person_id)
+    return db.exec(query.order_by(col(Badge.created_at).desc())).all()
+
+
+def badge_by_lookup(db: Session, tenant_id: UUID, lookup: bytes) -> Badge | None:
+    """The live badge with this lookup hash."""
+    query = select(Badge).where(Badge.tenant_id == tenant_id, Badge.lookup == lookup, col(Badge.revoked_at).is_(None))
+    return db.exec(query.limit(1)).first()
+
+
+def live_badges(db: Session, tenant_id: UUID, person_ids: Iterable[UUID]) -> Sequence[Badge]:
+    query = select(Badge).where(
+        Badge.tenant_id == tenant_id, col(Badge.person_id).in_(set(person_ids)), col(Badge.revoked_at).is_(None)
+    )
+    return db.exec(query).all()
 
 
 def session_by_hash(db: Session, token_hash: bytes) -> LoginSession | None:

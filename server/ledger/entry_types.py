@@ -19,6 +19,7 @@ class EntryType(IntEnum):
     CREDENTIAL_ENROLLED = 13
     CREDENTIAL_REVOKED = 14
     BRANCH_SET = 15
+    DEPUTY_SET = 16
     APPROVAL_RULE_SET = 20
     SEAL_REGISTERED = 30
     HEAD_REGISTERED = 31
@@ -29,6 +30,10 @@ class EntryType(IntEnum):
     DEVICE_STATE = 43
     DEVICE_RESET_ORDERED = 44
     FIRMWARE_APPROVED = 45
+    SERVICE_PROPOSED = 46
+    SERVICE_ORDERED = 47
+    SAMPLE_CHECKED = 48
+    DEVICE_RULES_SET = 49
     REQUEST_SUBMITTED = 50
     DECISION = 51
     REQUEST_VOIDED = 52
@@ -99,6 +104,12 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
         "A person's credential counts no more.", ("person", "credential"), ("method",), ("reason", "by")
     ),
     EntryType.BRANCH_SET: EntrySpec("A branch was made or moved.", ("branch",), ("path",), ("name", "by")),
+    EntryType.DEPUTY_SET: EntrySpec(
+        "A person may, or may no more, operate a device or the devices of a seal for some days.",
+        ("person", "deputy", "device", "seal"),
+        ("granted", "from_ms", "until_ms"),
+        ("stands_for", "by"),
+    ),
     EntryType.APPROVAL_RULE_SET: EntrySpec(
         "Who must approve uses of a seal from now on.",
         ("seal", "rule"),
@@ -139,6 +150,30 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
     ),
     EntryType.FIRMWARE_APPROVED: EntrySpec(
         "A firmware image may run on devices.", ("firmware",), ("version", "image_digest", "manifest_seq"), ("by",)
+    ),
+    EntryType.SERVICE_PROPOSED: EntrySpec(
+        "An administrator asks for a service at a device; nothing happens until another one agrees.",
+        ("device", "service", "head"),
+        ("kind", "slot"),
+        ("reason", "by"),
+    ),
+    EntryType.SERVICE_ORDERED: EntrySpec(
+        "Two administrators ordered a service at a device.",
+        ("device", "service", "head"),
+        ("kind", "slot", "order_digest", "policy_epoch", "operators"),
+        ("by", "second"),
+    ),
+    EntryType.SAMPLE_CHECKED: EntrySpec(
+        "The sample imprint after a change of heads was compared with the registered specimen.",
+        ("device", "service", "head", "seal", "photo"),
+        ("slot", "answer", "reason", "order_digest", "photo_digest", "report_digest"),
+        ("report",),
+    ),
+    EntryType.DEVICE_RULES_SET: EntrySpec(
+        "What a device may do without headquarters from now on.",
+        ("device",),
+        ("max_offline_strokes", "policy_epoch"),
+        ("by",),
     ),
     EntryType.REQUEST_SUBMITTED: EntrySpec(
         "Somebody asks for imprints on a document.",

@@ -88,6 +88,23 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_change_tenant_id"), "change", ["tenant_id"], unique=False)
     op.create_table(
+        "deputy",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("stands_for", sa.Uuid(), nullable=True),
+        sa.Column("device_id", sa.String(), nullable=True),
+        sa.Column("seal_id", sa.Uuid(), nullable=True),
+        sa.Column("starts_at", db.UtcDateTime(), nullable=False),
+        sa.Column("ends_at", db.UtcDateTime(), nullable=False),
+        sa.Column("named_by", sa.Uuid(), nullable=True),
+        sa.Column("ended_at", db.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_deputy_tenant", "deputy", ["tenant_id", "ends_at"], unique=False)
+    op.create_table(
         "device_key",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -99,6 +116,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("device_id", "generation"),
         sa.UniqueConstraint("key_id"),
+    )
+    op.create_table(
+        "device_roster",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(length=12), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("parts", sa.JSON(), nullable=False),
+        sa.Column("changed_at", db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id"),
     )
     op.create_table(
         "document",
@@ -542,6 +573,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("secret_hash"),
     )
     op.create_table(
+        "gateway_certificate",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("gateway_id", sa.String(length=32), nullable=False),
+        sa.Column("serial", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=False),
+        sa.Column("revoked_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("serial"),
+    )
+    op.create_index(op.f("ix_gateway_certificate_gateway_id"), "gateway_certificate", ["gateway_id"], unique=False)
+    op.create_table(
         "person",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -553,6 +598,8 @@ def upgrade() -> None:
         sa.Column("operator", sa.LargeBinary(), nullable=False),
         sa.Column("password_hash", sa.String(), nullable=True),
         sa.Column("pin_hash", sa.String(), nullable=True),
+        sa.Column("roster_salt", sa.LargeBinary(), nullable=True),
+        sa.Column("roster_verifier", sa.LargeBinary(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         sa.PrimaryKeyConstraint("id"),
@@ -576,6 +623,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_seal_branch_path"), "seal", ["branch_path"], unique=False)
+    op.create_table(
+        "badge",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("lookup", sa.LargeBinary(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=False),
+        sa.Column("verifier", sa.LargeBinary(), nullable=False),
+        sa.Column("revoked_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_badge_lookup", "badge", ["tenant_id", "lookup"], unique=False)
+    op.create_index(op.f("ix_badge_person_id"), "badge", ["person_id"], unique=False)
     op.create_table(
         "eseal",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -685,6 +750,11 @@ def upgrade() -> None:
         sa.Column("copies", sa.Integer(), nullable=False),
         sa.Column("spares", sa.Integer(), nullable=False),
         sa.Column("page_check", sa.String(), nullable=False),
+        sa.Column("stamping", sa.String(), nullable=False),
+        sa.Column("first_page", sa.Integer(), nullable=True),
+        sa.Column("last_page", sa.Integer(), nullable=True),
+        sa.Column("bound", sa.Boolean(), nullable=False),
+        sa.Column("sweep", sa.Boolean(), nullable=False),
         sa.Column("form", sa.String(), nullable=False),
         sa.Column("not_before", db.UtcDateTime(), nullable=True),
         sa.Column("expires_at", db.UtcDateTime(), nullable=False),
@@ -732,6 +802,32 @@ def upgrade() -> None:
         sa.UniqueConstraint("request_id", "revision", "approver_id"),
     )
     op.create_table(
+        "doubt_case",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=False),
+        sa.Column("stroke", sa.Integer(), nullable=False),
+        sa.Column("page", sa.Integer(), nullable=False),
+        sa.Column("finding_id", sa.Uuid(), nullable=False),
+        sa.Column("event", sa.LargeBinary(), nullable=False),
+        sa.Column("keeper_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("ends_at", db.UtcDateTime(), nullable=False),
+        sa.Column("answered_at", db.UtcDateTime(), nullable=True),
+        sa.Column("answered_by", sa.Uuid(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("finding_id"),
+    )
+    op.create_index(op.f("ix_doubt_case_request_id"), "doubt_case", ["request_id"], unique=False)
+    op.create_index("ix_doubt_case_state", "doubt_case", ["tenant_id", "state"], unique=False)
+    op.create_table(
         "filed_record",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -753,6 +849,43 @@ def upgrade() -> None:
     )
     op.create_index("ix_filed_record_tenant", "filed_record", ["tenant_id", "created_at"], unique=False)
     op.create_table(
+        "paper_label",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=False),
+        sa.Column("stroke", sa.Integer(), nullable=False),
+        sa.Column("label_id", sa.String(), nullable=False),
+        sa.Column("printer", sa.String(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("seen_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id", "label_id"),
+    )
+    op.create_index(op.f("ix_paper_label_request_id"), "paper_label", ["request_id"], unique=False)
+    op.create_table(
+        "spoiled_sheet",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=False),
+        sa.Column("stroke", sa.Integer(), nullable=False),
+        sa.Column("preview_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("photo_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("token_id", "stroke"),
+    )
+    op.create_index(op.f("ix_spoiled_sheet_request_id"), "spoiled_sheet", ["request_id"], unique=False)
+    op.create_table(
         "stamp_token",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -770,6 +903,11 @@ def upgrade() -> None:
         sa.Column("strokes", sa.Integer(), nullable=False),
         sa.Column("plan", sa.JSON(), nullable=False),
         sa.Column("page_check", sa.String(), nullable=False),
+        sa.Column("mode", sa.String(), nullable=False),
+        sa.Column("first_page", sa.Integer(), nullable=True),
+        sa.Column("last_page", sa.Integer(), nullable=True),
+        sa.Column("sweep", sa.Boolean(), nullable=False),
+        sa.Column("voucher_counter", sa.Integer(), nullable=True),
         sa.Column("window_s", sa.Integer(), nullable=False),
         sa.Column("lease_until", db.UtcDateTime(), nullable=False),
         sa.Column("signed", sa.LargeBinary(), nullable=False),
@@ -789,8 +927,15 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_stamp_token_request", table_name="stamp_token")
     op.drop_table("stamp_token")
+    op.drop_index(op.f("ix_spoiled_sheet_request_id"), table_name="spoiled_sheet")
+    op.drop_table("spoiled_sheet")
+    op.drop_index(op.f("ix_paper_label_request_id"), table_name="paper_label")
+    op.drop_table("paper_label")
     op.drop_index("ix_filed_record_tenant", table_name="filed_record")
     op.drop_table("filed_record")
+    op.drop_index("ix_doubt_case_state", table_name="doubt_case")
+    op.drop_index(op.f("ix_doubt_case_request_id"), table_name="doubt_case")
+    op.drop_table("doubt_case")
     op.drop_table("decision")
     op.drop_index("ix_stamp_request_state", table_name="stamp_request")
     op.drop_table("stamp_request")
@@ -806,9 +951,14 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_eseal_code_hash"), table_name="eseal")
     op.drop_index(op.f("ix_eseal_branch_path"), table_name="eseal")
     op.drop_table("eseal")
+    op.drop_index(op.f("ix_badge_person_id"), table_name="badge")
+    op.drop_index("ix_badge_lookup", table_name="badge")
+    op.drop_table("badge")
     op.drop_index(op.f("ix_seal_branch_path"), table_name="seal")
     op.drop_table("seal")
     op.drop_table("person")
+    op.drop_index(op.f("ix_gateway_certificate_gateway_id"), table_name="gateway_certificate")
+    op.drop_table("gateway_certificate")
     op.drop_table("gateway")
     op.drop_table("device")
     op.drop_table("branch")
@@ -855,7 +1005,10 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_down_message_digest"), table_name="down_message")
     op.drop_table("down_message")
     op.drop_table("document")
+    op.drop_table("device_roster")
     op.drop_table("device_key")
+    op.drop_index("ix_deputy_tenant", table_name="deputy")
+    op.drop_table("deputy")
     op.drop_index(op.f("ix_change_tenant_id"), table_name="change")
     op.drop_table("change")
     op.drop_table("blob_upload")

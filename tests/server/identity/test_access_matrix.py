@@ -16,6 +16,7 @@ ALL = frozenset(Role)
 ADMIN, AUDITOR, REQUESTER, APPROVER = (
     frozenset({role}) for role in (Role.ADMINISTRATOR, Role.AUDITOR, Role.REQUESTER, Role.APPROVER)
 )
+KEEPERS = frozenset({Role.KEEPER, Role.ADMINISTRATOR})
 ANYBODY, GATEWAY = "anybody", "gateway"
 
 MATRIX: Final[dict[str, frozenset[Role] | str]] = {
@@ -33,6 +34,14 @@ MATRIX: Final[dict[str, frozenset[Role] | str]] = {
     "POST /api/v1/people": ADMIN,
     "POST /api/v1/people/{person_id}/roles": ADMIN,
     "DELETE /api/v1/people/{person_id}/sessions": ADMIN,
+    "PUT /api/v1/people/{person_id}/pin": ADMIN,
+    "GET /api/v1/people/{person_id}/badges": ADMIN,
+    "POST /api/v1/people/{person_id}/badges": ADMIN,
+    "POST /api/v1/people/{person_id}/remove": ADMIN,
+    "POST /api/v1/badges/{badge_id}/revoke": ADMIN,
+    "GET /api/v1/deputies": ALL,
+    "POST /api/v1/deputies": KEEPERS,
+    "POST /api/v1/deputies/{deputy_id}/end": KEEPERS,
     "GET /api/v1/seals": ALL,
     "POST /api/v1/seals": ADMIN,
     "GET /api/v1/seals/{seal_id}": ALL,
@@ -78,6 +87,7 @@ MATRIX: Final[dict[str, frozenset[Role] | str]] = {
     "POST /gateway/v1/hello": GATEWAY,
     "POST /gateway/v1/sessions": GATEWAY,
     "POST /gateway/v1/devices/{device_id}/time": GATEWAY,
+    "GET /gateway/v1/devices/{device_id}/roster": GATEWAY,
     "POST /gateway/v1/pairings": GATEWAY,
     "POST /gateway/v1/pairings/{pairing_id}/device": GATEWAY,
     "POST /gateway/v1/pairings/{pairing_id}/event": GATEWAY,
@@ -95,6 +105,10 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "POST /api/v1/seals/{seal_id}/state": {"state": "suspended", "reason": "a check"},
     "PUT /api/v1/seals/{seal_id}/rule": {"stages": [{"name": "Finance"}]},
     "POST /api/v1/seals/{seal_id}/heads": {"head_id": "a" * 16},
+    "PUT /api/v1/people/{person_id}/pin": {"pin": "1234"},
+    "POST /api/v1/people/{person_id}/badges": {"badge": "0004711", "name": "card"},
+    "POST /api/v1/people/{person_id}/remove": {"reason": "a check"},
+    "POST /api/v1/badges/{badge_id}/revoke": {"reason": "a check"},
     "PUT /api/v1/devices/{device_id}/name": {"name": "Desk"},
     "POST /api/v1/devices/{device_id}/state": {"state": "suspended", "reason": "a check"},
     "POST /api/v1/requests/{request_id}/withdraw": {"reason": "a check"},
@@ -163,6 +177,8 @@ def facts(company: Company) -> dict[str, str]:
         "seal_id": str(company.seal.id),
         "person_id": str(company.clerk.id),
         "pairing_id": str(company.tenant.id),
+        "badge_id": str(company.tenant.id),
+        "deputy_id": str(company.tenant.id),
         "eseal_id": str(company.tenant.id),
         "gateway_id": "gw-madrid",
         "device_id": "MAD-0001",
