@@ -26,6 +26,10 @@ from dashboard.cli import ROOT
 Bound = Literal["<=", ">="]
 
 
+class CannotRun(Exception):
+    """Something that this bench or campaign needs is not here; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the command line asked for. `quick`: under 20 s, and the report says so."""

@@ -51,6 +51,8 @@ def from_map(cls: type[T], data: Mapping[int, Any]) -> T:
 
     Raises: UnknownClaim for an unknown label, Malformed for anything else that does not fit.
     """
+    if not all(type(key) is int for key in data):  # true would pass for 1
+        raise Malformed(f"{cls.__name__} has a label that is no integer")
     fields = {field.number: field for field in _fields(cls)}
     unknown = set(data) - set(fields)
     if unknown and not getattr(cls, "GROWS", False):

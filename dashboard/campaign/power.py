@@ -10,11 +10,7 @@ import subprocess
 import sys
 
 from dashboard.cli import ROOT
-from dashboard.figures import Options, Report
-
-
-class CannotRun(Exception):
-    """Something that this campaign needs is not here; the message says what to do."""
+from dashboard.figures import CannotRun, Options, Report
 
 
 def run(options: Options) -> Report:

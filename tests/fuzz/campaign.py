@@ -1,0 +1,29 @@
+"""`python -m tests.fuzz.campaign NAME RUNS CORPUS SEED`: one parser under atheris; exit 0 when nothing got through."""
+
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["firmware_protocol", "device_sim", "server"]):
+    from tests.fuzz.parsers import seeds, try_one
+
+
+def main(name: str, runs: str, corpus: Path, seed: str) -> None:
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, valid in enumerate(seeds(name)):
+        (corpus / f"seed-{number}").write_bytes(valid)
+    options = [
+        sys.argv[0],
+        f"-atheris_runs={runs}",
+        "-max_len=600",
+        "-verbosity=0",
+        "-rss_limit_mb=1024",
+        "-timeout=10",
+    ]
+    atheris.Setup([*options, f"-artifact_prefix={corpus}/crash-", str(corpus)], lambda data: try_one(name, data))
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4])

@@ -1,0 +1,118 @@
+"""Every parser that reads what a stranger may have written, what it may raise, and bytes to begin with.
+
+The Hypothesis tests beside this file and `campaign fuzz` (atheris) drive the same list.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from device_sim.core import records
+from firmware_protocol import bulk, cbor, events, messages, orders, tokens, trace
+from firmware_protocol.cose import keyring, parse1
+from firmware_protocol.errors import ProtocolError
+from firmware_protocol.fragments import FragmentAssembler
+from firmware_protocol.framing import FrameDecoder, cobs_decode
+from firmware_protocol.labelled import from_map
+from server.ledger import checkpoint, entry_codec, proof
+from server.ledger.checkpoint import BadCheckpoint
+from server.ledger.entry_codec import Opening
+from server.ledger.proof import BadProof
+from server.verification import leaves, manifest, trust
+from server.verification.manifest import BadManifest, Record
+from server.verification.trust import BundleBroken
+
+VECTORS: Final = Path(__file__).parents[1] / "vectors"
+KEYS: Final = keyring(
+    *(bytes.fromhex(key["public"]) for key in json.loads((VECTORS / "tokens.json").read_bytes())["keys"].values())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """`vectors`: the files whose valid bytes are mutated; the parser may raise `allowed` and nothing else."""
+
+    parse: Callable[[bytes], object]
+    allowed: tuple[type[Exception], ...]
+    vectors: tuple[str, ...] = ()
+    seeds: tuple[bytes, ...] = ()
+
+
+def _frames(data: bytes) -> list[bytes]:
+    decoder = FrameDecoder()
+    half = len(data) // 2
+    return decoder.feed(data[:half]) + decoder.feed(data[half:])
+
+
+def _fragments(data: bytes) -> list[bytes | None]:
+    """The first byte says how long a fragment is."""
+    assembler, size = FragmentAssembler(), (data[0] if data else 0) + 1
+    return [assembler.feed(data[at : at + size]) for at in range(1, len(data), size)]
+
+
+def _order(cls: type[Any]) -> Callable[[bytes], object]:
+    return lambda data: from_map(cls, cbor.decode_map(parse1(data).payload))
+
+
+def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
+    return lambda data: parse(data.decode("utf-8", "replace"))
+
+
+_OURS: Final = (ProtocolError,)
+_NOTE: Final = b"log.example\n1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\xe2\x80\x94 log.example AAAAAAAA\n"
+_DIGEST: Final = bytes(32)
+_MANIFEST: Final = manifest.build(
+    {"a": b"a"}, request="R", record=Record(document=_DIGEST, leaves=(_DIGEST,), photos=())
+)
+_OPENINGS: Final = leaves.write_openings({"reason": Opening(bytes(16), b"\x01")})
+PARSERS: Final[dict[str, Parser]] = {
+    "cbor": Parser(cbor.decode, _OURS, ("messages",)),
+    "cobs": Parser(cobs_decode, _OURS, (), (b"\x03ab\x01",)),
+    "frames": Parser(_frames, (), ("frames",)),
+    "fragments": Parser(_fragments, (), ("frames",)),
+    "cose": Parser(parse1, _OURS, ("tokens", "orders")),
+    "message": Parser(messages.decode, _OURS, ("messages",)),
+    "token": Parser(lambda data: tokens.verify(data, keys=KEYS), _OURS, ("tokens",)),
+    "claims": Parser(lambda data: tokens.read(parse1(data).payload), _OURS, ("tokens",)),
+    "event": Parser(events.peek, _OURS, ("events",)),
+    "permit": Parser(_order(orders.Permit), _OURS, ("orders",)),
+    "receipt": Parser(_order(orders.Receipt), _OURS, ("orders",)),
+    "time": Parser(_order(orders.SignedTime), _OURS, ("orders",)),
+    "policy": Parser(_order(orders.Policy), _OURS, ("orders",)),
+    "roster": Parser(_order(orders.Roster), _OURS, ("orders",)),
+    "trace": Parser(lambda data: trace.verify(data, keys=KEYS), _OURS, ("trace",)),
+    "trace-url": Parser(_text(trace.parse_url), _OURS, (), (b"HTTPS://SEAL.EXAMPLE/V/2KCETIQ",)),
+    "bulk-request": Parser(bulk.decode_request, _OURS, ("bulk",)),
+    "bulk-reply": Parser(bulk.decode_reply, _OURS, ("bulk",)),
+    "journal": Parser(records.read, ()),
+    "entry": Parser(entry_codec.peek, _OURS),
+    "checkpoint": Parser(_text(checkpoint.parse), (BadCheckpoint,), (), (_NOTE,)),
+    "proof": Parser(
+        _text(proof.InclusionProof.parse), (BadProof,), (), (b"c2sp.org/tlog-proof@v1\nindex 0\n\n" + _NOTE,)
+    ),
+    "trust-bundle": Parser(trust.read_bundle, (BundleBroken,)),
+    "manifest": Parser(manifest.parse, (BadManifest,), (), (_MANIFEST,)),
+    "openings": Parser(leaves.parse_openings, _OURS, (), (_OPENINGS,)),
+}
+
+
+def seeds(name: str) -> list[bytes]:
+    """Valid bytes, or nearly; never empty."""
+    parser = PARSERS[name]
+    found = [data for file in parser.vectors for data in _vectors(file)]
+    return [*found, *parser.seeds, b"\x00"]
+
+
+def _vectors(file: str) -> Iterator[bytes]:
+    for vector in json.loads((VECTORS / f"{file}.json").read_bytes())["vectors"]:
+        yield bytes.fromhex(vector["hex"])
+
+
+def try_one(name: str, data: bytes) -> None:
+    """Raises: what the parser must not raise."""
+    parser = PARSERS[name]
+    with contextlib.suppress(*parser.allowed):
+        parser.parse(data)
