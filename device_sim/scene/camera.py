@@ -11,6 +11,7 @@ from device_sim.scene.grain import NEUTRAL, add_grain, clouds, grain
 from device_sim.scene.settings import SHEET_PX_PER_MM, SceneSettings
 from device_sim.scene.sheet import Sheet
 from device_sim.scene.strip import STRIP_MM, draw_strip, show_in_grey
+from device_sim.scene.volume import draw_bent
 
 TRAY_BGR: Final = (84, 80, 76)
 """The rubber mat of the tray: dark and neutral, so that paper stands out."""
@@ -57,18 +58,26 @@ class Camera:
         """What falls on the sensor before noise: BGR, shape (height, width, 3)."""
         frame = self._empty.copy()
         if sheet is not None:
-            to_frame = self._from_tray @ sheet.pose.matrix() @ np.diag([1 / SHEET_PX_PER_MM, 1 / SHEET_PX_PER_MM, 1.0])
             self._cast_shadow(frame, sheet)
-            cv2.warpPerspective(
-                sheet.image,
-                to_frame,
-                (self._width, self._height),
-                dst=frame,
-                flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_TRANSPARENT,
-            )
+            self._draw(frame, sheet)
         frame = np.asarray(cv2.GaussianBlur(frame, (3, 3), 0.65), np.uint8)
         return np.asarray(cv2.multiply(frame, self._gain, scale=1 / GAIN_UNIT), np.uint8)
+
+    def _draw(self, frame: NDArray[np.uint8], sheet: Sheet) -> None:
+        to_frame = np.asarray(self._from_tray @ sheet.pose.matrix(), np.float64)
+        if sheet.curl is not None:
+            width, height = self._settings.tray_mm
+            axis = sheet.pose.to_sheet((width / 2, height / 2))
+            draw_bent(frame, sheet.image, curl=sheet.curl, to_frame=to_frame, axis=axis)
+            return
+        cv2.warpPerspective(
+            sheet.image,
+            to_frame @ np.diag([1 / SHEET_PX_PER_MM, 1 / SHEET_PX_PER_MM, 1.0]),
+            (self._width, self._height),
+            dst=frame,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_TRANSPARENT,
+        )
 
     def shoot(self, composed: NDArray[np.uint8], strip: bytes) -> Photo:
         """Expose a composed frame; noise and exposure differ from shot to shot."""

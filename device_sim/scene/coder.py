@@ -39,14 +39,14 @@ def code_pattern(payload: str, *, short_code: str) -> NDArray[np.float32]:
         raise CodeTooLong(length=len(payload))
     modules = np.array([list(row) for row in symbol.matrix_iter(border=QUIET_MODULES)], np.uint8)
     dots = np.kron(modules, np.ones((DOTS_PER_MODULE, DOTS_PER_MODULE), np.uint8)).astype(np.float32)
-    return np.vstack([dots, _text_line(short_code, width=dots.shape[1])])
+    return np.vstack([dots, text_line(short_code, width=dots.shape[1])])
 
 
-def _text_line(text: str, *, width: int) -> NDArray[np.float32]:
-    """One centred line, as large as its width allows, shape (TEXT_DOTS, width)."""
-    line = Image.new("L", (width, TEXT_DOTS), 0)
+def text_line(text: str, *, width: int, height: int = TEXT_DOTS) -> NDArray[np.float32]:
+    """One centred line, as large as its width allows, shape (height, width)."""
+    line = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(line)
-    tall = TEXT_DOTS * 0.85
+    tall = height * 0.85
     needed = draw.textlength(text, font=ImageFont.load_default(tall)) or 1.0
     size = tall * min(1.0, width * 0.92 / needed)
     draw.text((width / 2, 0), text, fill=255, font=ImageFont.load_default(size), anchor="mt")

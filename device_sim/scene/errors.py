@@ -26,6 +26,10 @@ class PageTooLarge(SceneError):
         self.page_mm = page_mm
 
 
+class VolumeImpossible(SceneError):
+    """Paper that does not go under the stamp: too thick a volume, a fan of fewer than two or too many sheets."""
+
+
 class NoSheet(SceneError):
     """There is no sheet on the tray to move or to look at."""
 

@@ -9,6 +9,7 @@ from device_sim.scene.errors import PageImageInvalid
 from device_sim.scene.geometry import Box, Pose
 from device_sim.scene.grain import add_grain, grain
 from device_sim.scene.settings import SHEET_PX_PER_MM
+from device_sim.scene.volume import Curl
 
 PAPER_BGR: Final = (240, 247, 249)
 """Uncoated office paper in good light, a trace warmer than white."""
@@ -35,6 +36,7 @@ class Sheet:
     image: NDArray[np.uint8]
     size_mm: tuple[float, float]
     pose: Pose
+    curl: Curl | None = None
     imprints: list[Imprint] = field(default_factory=list)
 
     def to_px(self, point_mm: tuple[float, float]) -> tuple[float, float]:
