@@ -88,6 +88,9 @@ class StolenGateway:
     def write(self, data: bytes) -> None:
         self._port.write(data)
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        self._mqtt.publish(topic, payload, qos=1).wait_for_publish(PATIENCE_S)
+
     # What headquarters gives to who holds the secret
 
     def order(self, kind: str) -> bytes:
@@ -114,6 +117,9 @@ class StolenGateway:
 
     def try_post(self, path: str, **request: Any) -> httpx.Response:
         return self._web.post(path, **request)
+
+    def try_put(self, path: str, data: bytes) -> httpx.Response:
+        return self._web.put(path, content=data)
 
 
 @contextmanager
