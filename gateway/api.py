@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from gateway.device import DeviceAgent
-from gateway.errors import DeviceRefused, DeviceUnreachable, GatewayError, HeadOfficeRefused, OutOfOrder
+from gateway.errors import DeviceRefused, DeviceUnreachable, GatewayError, HeadOfficeRefused, NotKnownHere, OutOfOrder
 
 if TYPE_CHECKING:
     from gateway.process import Gateway
@@ -23,17 +23,49 @@ class NoSuchDevice(GatewayError):
     code = "no_such_device"
 
 
-class SignIn(BaseModel):
+class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+
+class SignIn(_Body):
     username: str
     pin: str
 
 
-class Start(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Badge(_Body):
+    badge: str
 
+
+class Start(_Body):
     request_id: str
+
+
+class Redo(_Body):
+    """`spoil`: cancel the sheet and take a spare; otherwise the imprint stays and is reviewed."""
+
+    spoil: bool
+
+
+class Reason(_Body):
+    reason: str = ""
+    text: str = ""
+
+
+class Explained(_Body):
+    text: str
+
+
+class LabelStep(_Body):
+    """`step`: print (again), or leave: go on without a label."""
+
+    step: Literal["print", "leave"]
+
+
+class CarryAnswer(_Body):
+    """What a phone brought: the envelope's nonce, and headquarters' answer as it is."""
+
+    nonce: str
+    answer: dict[str, Any]
 
 
 def _gateway(request: Request) -> "Gateway":
@@ -76,12 +108,17 @@ async def events(request: Request) -> StreamingResponse:
 
 @router.post("/devices/{device_id}/sign-in")
 async def sign_in(device: Agent, body: SignIn) -> dict[str, Any]:
-    return await device.stamping.sign_in(body.username, body.pin)
+    return await device.operators.sign_in(body.username, body.pin)
+
+
+@router.post("/devices/{device_id}/badge")
+async def badge(device: Agent, body: Badge) -> dict[str, Any]:
+    return await device.operators.badge(body.badge)
 
 
 @router.post("/devices/{device_id}/sign-out")
 async def sign_out(device: Agent, request: Request) -> dict[str, Any]:
-    device.stamping.sign_out()
+    await device.operators.sign_out()
     return _gateway(request).state()
 
 
@@ -106,6 +143,45 @@ async def capture(device: Agent, request: Request) -> dict[str, Any]:
 async def abort(device: Agent, request: Request) -> dict[str, Any]:
     await device.stamping.abort()
     return _gateway(request).state()
+
+
+@router.post("/devices/{device_id}/reason")
+async def reason(device: Agent, body: Reason, request: Request) -> dict[str, Any]:
+    device.stamping.give_reason(body.reason, body.text)
+    return _gateway(request).state()
+
+
+@router.post("/devices/{device_id}/redo")
+async def redo(device: Agent, body: Redo, request: Request) -> dict[str, Any]:
+    device.imprints.choose(spoil=body.spoil)
+    return _gateway(request).state()
+
+
+@router.post("/devices/{device_id}/alarm")
+async def alarm(device: Agent, body: Explained, request: Request) -> dict[str, Any]:
+    device.stamping.explain_alarm(body.text)
+    return _gateway(request).state()
+
+
+@router.post("/devices/{device_id}/label")
+async def label(device: Agent, body: LabelStep, request: Request) -> dict[str, Any]:
+    if body.step == "print":
+        await device.sticking.print(again=True)
+    else:
+        device.sticking.leave()
+    return _gateway(request).state()
+
+
+@router.get("/carry/next")
+async def carry_next(request: Request, *, reaches: bool = False) -> Response:
+    """The next envelope for the phone that shows the page, 204 when there is none. `reaches`: it gets through."""
+    envelope = await _gateway(request).carry.next(reaches=reaches)
+    return JSONResponse(envelope) if envelope else Response(status_code=204)
+
+
+@router.post("/carry/answer", status_code=204)
+async def carry_answer(body: CarryAnswer, request: Request) -> None:
+    _gateway(request).carry.answer(body.nonce, body.answer)
 
 
 @router.post("/devices/{device_id}/pair")
@@ -148,6 +224,8 @@ async def _problem(_request: Request, error: Exception) -> JSONResponse:
             status = 404
         case GatewayError(code="cross_site_request"):
             status = 403
+        case NotKnownHere():
+            status = 401
         case DeviceUnreachable() | GatewayError():
             status = 503
     body = {"type": "about:blank", "status": status, "detail": str(error), "code": getattr(error, "code", "error")}

@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,10 +17,17 @@ from firmware_protocol.orders import Receipt
 from gateway.bulk import BulkLink
 from gateway.connection import Connection, Office
 from gateway.errors import GatewayError, HeadOfficeRefused, HeadOfficeUnreachable
-from gateway.outbox import KeptEvent
+from gateway.outbox import BEGINNING, KeptEvent, Place
 
 RECEIPT_PATIENCE_S: Final = 10.0
-"""Without a receipt for this long, everything unsettled goes up again."""
+"""Without a receipt for this long, what is unsettled goes up again; at once when the broker is back."""
+WINDOW: Final = 256
+"""Events of one device on their way without a receipt. Less than what a broker holds back (iotcore: 100 with the
+ledger, the rest in memory), more than one batch; 20 devices then wait 3 s for their turn, far below the patience."""
+READ_AT_ONCE: Final = 64
+"""Events between two durable writes while a device that was long alone is read."""
+FULL_S: Final = 0.05
+"""How soon a full MQTT queue is tried again."""
 DOWN_TIMEOUT_S: Final = 5.0
 RETRY_UPLOAD_S: Final = 0.5
 IDLE_S: Final = 5.0
@@ -31,6 +40,18 @@ class _Awaited:
     kind: str
     fits: Callable[[bytes], bool]
     arrived: asyncio.Future[bytes]
+
+
+class _Flight:
+    """What was sent since the broker last came back. Sent in one thread, landed in another."""
+
+    def __init__(self) -> None:
+        self.sent: Place = BEGINNING
+        self.on_the_way: deque[Place] = deque()
+
+    def landed(self, up_to: Place) -> None:
+        while self.on_the_way and self.on_the_way[0] <= up_to:
+            self.on_the_way.popleft()
 
 
 class Carrying:
@@ -48,6 +69,9 @@ class Carrying:
         self._photos_wake = asyncio.Event()
         self._drain_turn = asyncio.Lock()
         self._awaited: list[_Awaited] = []
+        self._flight = _Flight()
+        self._receipts: deque[tuple[bytes, Receipt]] = deque()
+        self._refused: set[bytes] = set()
 
     # Events up
 
@@ -65,32 +89,50 @@ class Carrying:
             if self._device.status is not None:
                 known = max(known, self._device.status.acked_seq)
                 at_least = max(at_least, self._device.status.last_seq)
-            fresh: list[KeptEvent] = []
-            for seq in range(known + 1, at_least + 1):
-                answer = await self._device.ask(messages.ReadEventRequest(seq=seq), messages.SignedEvent)
-                kept = KeptEvent(device_id=hello.device_id, generation=hello.generation, seq=seq, signed=answer.event)
-                fresh.append(kept)
-            if fresh:
-                await asyncio.to_thread(self._office.outbox.keep, fresh, photos=_photos_in(fresh))
-                self.send.set()
-                self._photos_wake.set()
+            for first in range(known + 1, at_least + 1, READ_AT_ONCE):
+                await self._read(hello, range(first, min(first + READ_AT_ONCE, at_least + 1)))
+
+    async def _read(self, hello: messages.Hello, numbers: range) -> None:
+        fresh: list[KeptEvent] = []
+        for seq in numbers:
+            answer = await self._device.ask(messages.ReadEventRequest(seq=seq), messages.SignedEvent)
+            kept = KeptEvent(device_id=hello.device_id, generation=hello.generation, seq=seq, signed=answer.event)
+            fresh.append(kept)
+        await asyncio.to_thread(self._office.outbox.keep, fresh, photos=_photos_in(fresh))
+        self.send.set()
+        self._photos_wake.set()
         for kept in fresh:
             self._learned(kept)
 
     async def send_events(self) -> None:
+        """In order, at most WINDOW ahead of the last receipt."""
+        full = False
         while True:
-            if not await _woken(self.send, RECEIPT_PATIENCE_S):
-                self._office.outbox.send_again(self._device.device_id)
-            if self._device.enrolment != "unknown":
-                await asyncio.to_thread(self._send_unsent)
+            woken = await _woken(self.send, FULL_S if full else RECEIPT_PATIENCE_S)
+            if not (woken or full):
+                self._send_again()
+            full = self._device.enrolment != "unknown" and not await asyncio.to_thread(self._send_some)
 
-    def _send_unsent(self) -> None:
-        outbox = self._office.outbox
-        while batch := outbox.unsent(self._device.device_id, limit=64):
-            for kept in batch:
-                if not self._office.uplink.event(kept.device_id, kept.signed):
-                    return
-                outbox.mark_sent(kept)
+    def broker_back(self) -> None:
+        """What the broker had not passed on may be gone with it."""
+        self._send_again()
+        self.send.set()
+
+    def _send_again(self) -> None:
+        self._flight = _Flight()
+
+    def _send_some(self) -> bool:
+        """False when the uplink's own queue is full; while it is not connected there is nothing to do."""
+        uplink, flight = self._office.uplink, self._flight
+        room = WINDOW - len(flight.on_the_way)
+        for kept in self._office.outbox.after(self._device.device_id, flight.sent, limit=max(room, 0)):
+            if not uplink.connected:
+                break
+            if not uplink.event(kept.device_id, kept.signed):
+                return False
+            flight.on_the_way.append(kept.place)
+            flight.sent = kept.place
+        return True
 
     # Photos up
 
@@ -99,18 +141,23 @@ class Carrying:
             owed = (
                 self._office.outbox.photos_owed(self._device.device_id) if self._device.enrolment != "unknown" else []
             )
-            for digest in owed:
+            untried = [digest for digest in owed if digest not in self._refused]
+            for digest in untried:
                 try:
                     await self._bulk.fetch(digest)
                     await self._office.head_office.upload(digest, self._office.photos.path(digest))
                 except HeadOfficeRefused as error:
+                    # The event that announces it is not in the ledger yet: again after the next receipt.
                     log.debug("upload_refused", code=error.code)
-                    continue  # the event that announces it is not in the ledger yet: asked again below
+                    self._refused.add(digest)
+                    break
                 except GatewayError as error:
                     log.info("upload_failed", error=str(error))
                     break
-                self._office.outbox.photo_uploaded(digest)
+                await asyncio.to_thread(self._office.outbox.photo_uploaded, digest)
                 self._office.changed()
+            if not untried:
+                self._refused.clear()
             await _woken(self._photos_wake, RETRY_UPLOAD_S if owed else IDLE_S)
 
     async def event(self, seq: int) -> bytes:
@@ -127,48 +174,86 @@ class Carrying:
         for awaited in self._awaited:
             if awaited.kind == kind and not awaited.arrived.done() and awaited.fits(payload):
                 awaited.arrived.set_result(payload)
-        if kind in ("receipt", "policy"):
-            self._device.spawn(self._relay(kind, payload))
+        if kind == "receipt":
+            self._receipt(payload)
+        elif kind == "policy":
+            self._device.spawn(self._relay_policy(payload))
         else:
             self._delivered(kind, payload)
 
-    async def _relay(self, kind: str, payload: bytes) -> None:
+    async def _relay_policy(self, payload: bytes) -> None:
         try:
-            if kind == "policy":
-                await self._device.ask(messages.PolicyRequest(policy=payload), messages.Accepted)
-                self._delivered(kind, payload)
-                return
-            await self._device.ask(messages.ReceiptRequest(receipt=payload), messages.Accepted)
-            receipt = from_map(Receipt, cbor.decode_map(cose.parse1(payload).payload))
-        except (GatewayError, ProtocolError) as error:
-            log.warning("order_not_delivered", kind=kind, device=self._device.device_id, error=str(error))
+            await self._device.ask(messages.PolicyRequest(policy=payload), messages.Accepted)
+        except GatewayError as error:
+            log.warning("order_not_delivered", kind="policy", device=self._device.device_id, error=str(error))
             return
-        self._delivered(kind, payload)
-        outbox = self._office.outbox
-        await asyncio.to_thread(outbox.settle, receipt.device_id, receipt.generation, receipt.up_to_seq)
-        for digest in receipt.photo_digests:
-            outbox.photo_settled(digest)
-            self._office.photos.drop(digest)
+        self._delivered("policy", payload)
+
+    def _receipt(self, payload: bytes) -> None:
+        try:
+            receipt = from_map(Receipt, cbor.decode_map(cose.parse1(payload).payload))
+        except ProtocolError as error:
+            log.warning("order_not_delivered", kind="receipt", device=self._device.device_id, error=str(error))
+            return
+        self._receipts.append((payload, receipt))
+        if len(self._receipts) == 1:
+            self._device.spawn(self._relay_receipts())
+
+    async def _relay_receipts(self) -> None:
+        """One after the other; one that a later one covers whole is not worth the device's time."""
+        while self._receipts:
+            payload, receipt = self._receipts[0]
+            later = list(self._receipts)[1:]
+            if receipt.photo_digests or not any(_covers(other, receipt) for _, other in later):
+                await self._relay_receipt(payload, receipt)
+            self._receipts.popleft()
+
+    async def _relay_receipt(self, payload: bytes, receipt: Receipt) -> None:
+        try:
+            await self._device.ask(messages.ReceiptRequest(receipt=payload), messages.Accepted)
+            await asyncio.to_thread(self._settle, receipt)
+        except GatewayError as error:
+            log.warning("order_not_delivered", kind="receipt", device=self._device.device_id, error=str(error))
+            return
+        self._delivered("receipt", payload)
+        self._flight.landed((receipt.generation, receipt.up_to_seq))
+        self._refused.clear()
+        self.send.set()
+        self._photos_wake.set()
         self._office.changed()
+
+    def _settle(self, receipt: Receipt) -> None:
+        """Raises: NoRoom."""
+        self._office.outbox.settle(
+            receipt.device_id, receipt.generation, receipt.up_to_seq, photos=receipt.photo_digests
+        )
+        for digest in receipt.photo_digests:
+            self._office.photos.drop(digest)
 
     def _delivered(self, kind: str, payload: bytes) -> None:
         """The order is where it belongs; headquarters may stop sending it."""
         self._office.uplink.delivered(self._device.device_id, kind=kind, sha256=hashlib.sha256(payload).hexdigest())
 
-    async def await_down(self, kind: str, fits: Callable[[bytes], bool], ask: Callable[[], Awaitable[bool]]) -> bytes:
-        """Ask headquarters, and wait for the signed bytes; the same question brings the same bytes again."""
+    @contextmanager
+    def expect(self, kind: str, fits: Callable[[bytes], bool]) -> Iterator[asyncio.Future[bytes]]:
+        """The next signed order of this kind that fits, from now on."""
         arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         awaited = _Awaited(kind=kind, fits=fits, arrived=arrived)
         self._awaited.append(awaited)
         try:
+            yield arrived
+        finally:
+            self._awaited.remove(awaited)
+
+    async def await_down(self, kind: str, fits: Callable[[bytes], bool], ask: Callable[[], Awaitable[bool]]) -> bytes:
+        """Ask headquarters, and wait for the signed bytes; the same question brings the same bytes again."""
+        with self.expect(kind, fits) as arrived:
             for _ in range(2):
                 if not await ask():
                     return b""
                 done, _pending = await asyncio.wait({arrived}, timeout=DOWN_TIMEOUT_S)
                 if done:
                     return arrived.result()
-        finally:
-            self._awaited.remove(awaited)
         raise HeadOfficeUnreachable(f"{kind} did not arrive")
 
 
@@ -186,6 +271,10 @@ async def _woken(wake: asyncio.Event, seconds: float) -> bool:
     return True
 
 
+def _covers(later: Receipt, earlier: Receipt) -> bool:
+    return later.generation == earlier.generation and later.up_to_seq >= earlier.up_to_seq
+
+
 def _photos_in(fresh: list[KeptEvent]) -> list[tuple[str, bytes]]:
     """Digests that the events announce: full photos first, since previews went up with the question."""
     full: list[tuple[str, bytes]] = []
@@ -195,7 +284,9 @@ def _photos_in(fresh: list[KeptEvent]) -> list[tuple[str, bytes]]:
             body = events.peek(kept.signed).body
         except ProtocolError:
             continue
-        if isinstance(body, events.PageSeen | events.Done):
+        if isinstance(body, events.Label):
+            full.append((kept.device_id, body.photo_digest))
+        if isinstance(body, events.PageSeen | events.Done | events.Spoiled):
             full.append((kept.device_id, body.photo_digest))
             previews.append((kept.device_id, body.preview_digest))
     return full + previews

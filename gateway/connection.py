@@ -9,6 +9,9 @@ from firmware_protocol.messages import Hello, Message, Status, StatusRequest
 from gateway.bulk import PhotoStore
 from gateway.clock import Clock
 from gateway.errors import OutOfOrder
+from gateway.labels.book import LabelBook
+from gateway.labels.label import LabelPrinter
+from gateway.notebook import Notebook
 from gateway.outbox import Outbox
 from gateway.uplink.head_office import HeadOffice
 from gateway.uplink.mqtt import Uplink
@@ -25,6 +28,10 @@ class Office:
 
     gateway_id: str
     outbox: Outbox
+    notebook: Notebook
+    labels: LabelBook
+    label_printer: LabelPrinter | None
+    trace_host: str
     photos: PhotoStore
     head_office: HeadOffice
     uplink: Uplink

@@ -1,6 +1,7 @@
 """One device at this office: finding it, greeting headquarters for it, and losing it again."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any, Final
 
 import structlog
@@ -8,9 +9,12 @@ import structlog
 from firmware_protocol import events, messages
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.messages import Hello, Message, Status
+from firmware_protocol.reasons import Reason
 from gateway.bulk import BulkLink
 from gateway.carrying import Carrying
+from gateway.cases import Cases
 from gateway.connection import Connection, Office
+from gateway.desk import Desk
 from gateway.errors import (
     AnotherDevice,
     DeviceRefused,
@@ -19,12 +23,17 @@ from gateway.errors import (
     HeadOfficeUnreachable,
     OutOfOrder,
 )
+from gateway.imprints import Imprints
+from gateway.leafing import Leafing
 from gateway.link import DeviceLink
+from gateway.operators import Operators
 from gateway.outbox import KeptEvent
-from gateway.rules import session as rules
+from gateway.rules import facts
 from gateway.settings import DeviceSettings
 from gateway.stamping import Stamping
+from gateway.sticking import Sticking
 from gateway.transports.choosing import transport_for
+from gateway.vouchers import Vouchers
 
 RECONNECT_S: Final = 0.5
 HEARTBEAT_S: Final = 5.0
@@ -44,7 +53,13 @@ class DeviceAgent:
         self._bulk = BulkLink(settings.bulk, store=office.photos)
         self.connection = Connection(office.clock, on_status=self._saw)
         self.carrying = Carrying(self.connection, office, self._bulk, learned=self._learned)
-        self.stamping = Stamping(self.connection, office, self._bulk, self.carrying)
+        self.desk = Desk(self.connection, office)
+        self.operators = Operators(self.desk)
+        self.imprints = Imprints(self.desk, self._bulk, self.carrying)
+        self.sticking = Sticking(self.desk, office.labels, office.label_printer, trace_host=office.trace_host)
+        self._leafing = Leafing(self.desk, self._bulk, self.carrying)
+        cases, vouchers = Cases(self.desk, self.carrying), Vouchers(self.desk, self.carrying)
+        self.stamping = Stamping(self.desk, self._bulk, self.carrying, cases=cases, vouchers=vouchers)
 
     @property
     def device_id(self) -> str:
@@ -58,11 +73,11 @@ class DeviceAgent:
             try:
                 await self._serve()
             except GatewayError as error:
-                self.stamping.step(rules.DeviceLost(text=str(error)))
+                self.desk.step(facts.DeviceLost(text=str(error)))
             except ExceptionGroup as group:
                 if group.split(GatewayError)[1] is not None:
                     raise
-                self.stamping.step(rules.DeviceLost(text=str(group.exceptions[0])))
+                self.desk.step(facts.DeviceLost(text=str(group.exceptions[0])))
             finally:
                 await self._hang_up()
             await asyncio.sleep(RECONNECT_S)
@@ -73,6 +88,7 @@ class DeviceAgent:
         self.connection.link = link
         self.connection.hello = self._expected(await link.ask(messages.HelloRequest(), Hello))
         self.connection.saw(await link.ask(messages.StatusRequest(), Status))
+        await self.carrying.drain()
         self.stamping.resume()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._until_lost(link))
@@ -81,6 +97,7 @@ class DeviceAgent:
             group.create_task(self.carrying.send_events())
             group.create_task(self.carrying.upload_photos())
             group.create_task(self._heartbeat())
+            group.create_task(self.operators.keep_roster())
 
     def _expected(self, hello: Hello) -> Hello:
         """Raises: AnotherDevice."""
@@ -114,7 +131,7 @@ class DeviceAgent:
     async def greet(self) -> None:
         """Raises: HeadOfficeRefused, HeadOfficeUnreachable."""
         hello = self.connection.introduced()
-        facts = {
+        told = {
             "device_id": hello.device_id,
             "public_key": hello.public_key.hex(),
             "generation": hello.generation,
@@ -127,7 +144,7 @@ class DeviceAgent:
             "boot": hello.boot,
             "paired": hello.paired,
         }
-        answer = await self._office.head_office.hello(self._office.gateway_id, VERSION, [facts])
+        answer = await self._office.head_office.hello(self._office.gateway_id, VERSION, [told])
         status = {known["device_id"]: known["status"] for known in answer["devices"]}
         self.connection.enrolment = status.get(hello.device_id, "unknown")
         self.carrying.send.set()
@@ -149,14 +166,16 @@ class DeviceAgent:
     def facts(self) -> dict[str, Any]:
         """For headquarters' live view: what this device said last."""
         status = self.connection.status
-        facts: dict[str, Any] = {
+        words: dict[str, Any] = {
             "online": self.connection.online,
             "at_ms": self._office.clock.now_ms(),
             "seen_ms": self.connection.seen_ms,
-            "step": self.stamping.session.step.value,
+            "step": self.desk.session.step.value,
+            "notes": [asdict(note) for note in self._office.notebook.notes(self.device_id)],
+            "leftovers": [asdict(left) for left in self._office.notebook.leftovers(self.device_id)],
         }
         if status is not None:
-            facts |= {
+            words |= {
                 "state": status.state.name.lower(),
                 "page_present": status.page_present,
                 "page_still": bool(status.page_still),
@@ -166,8 +185,11 @@ class DeviceAgent:
                 "journal_free": status.journal_free,
                 "last_seq": status.last_seq,
                 "acked_seq": status.acked_seq,
+                "battery": status.battery,
+                "ink": status.ink,
+                "camera_failed": status.last_reason is Reason.CAMERA_FAILED,
             }
-        return facts
+        return words
 
     async def _heartbeat(self) -> None:
         while True:
@@ -178,11 +200,13 @@ class DeviceAgent:
     def _on_notice(self, message: Message) -> None:
         if isinstance(message, messages.StatusNotice):
             self.connection.saw(message.status)
-            self.stamping.look_at_tray()
+            self.desk.look_at_tray()
         self._office.uplink.state(self.device_id, self.facts())
 
     def _saw(self, status: Status, before: Status | None) -> None:
         self.stamping.saw(status, before)
+        self.operators.saw(status, before)
+        self._leafing.saw(status)
         self.carrying.look.set()
         self._office.changed()
 
@@ -194,4 +218,7 @@ class DeviceAgent:
             return
         if isinstance(body, events.HeadChanged):
             self.connection.spawn(self._tell_heads())
+        self.sticking.learn(body)
+        self.imprints.learn(body)
         self.stamping.learn(body)
+        self._leafing.learn(body)

@@ -72,6 +72,15 @@ class HeadOfficeRefused(GatewayError):
         self.code = code
 
 
+class NotKnownHere(GatewayError):
+    """The device does not know this person by this PIN or badge."""
+
+    code = "not_known_here"
+
+    def __init__(self) -> None:
+        super().__init__("The name, the PIN or the badge is not right. Nothing was unlocked. Try again.")
+
+
 class OutOfOrder(GatewayError):
     """A step that does not fit where the session stands."""
 

@@ -1,6 +1,7 @@
 """What the office must not lose: signed events and the list of photos still owed, in SQLite (WAL, synchronous=FULL).
 
 A row leaves only when the device itself accepted a ledger receipt that covers it (design: D5). PUBACK never deletes.
+What was sent is not written down: a sync for each event would cost more than to send the last few again after a start.
 """
 
 import sqlite3
@@ -17,16 +18,18 @@ _NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLI
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS event (
     device TEXT NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL, signed BLOB NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
+    PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS photo (
-    digest BLOB PRIMARY KEY, device TEXT NOT NULL, urgent INTEGER NOT NULL,
-    uploaded INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS job (
-    device TEXT PRIMARY KEY, token_id BLOB NOT NULL, request_id TEXT NOT NULL, title TEXT NOT NULL,
-    pages TEXT NOT NULL);
+    digest BLOB PRIMARY KEY, device TEXT NOT NULL, uploaded INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS photo_owed ON photo (device) WHERE uploaded = 0;
 CREATE TABLE IF NOT EXISTS birth (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 INSERT OR IGNORE INTO birth VALUES (1, 0);
 """
+
+
+Place = tuple[int, int]
+"""(generation, sequence number) in one device's history."""
+BEGINNING: Final[Place] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +39,9 @@ class KeptEvent:
     seq: int
     signed: bytes
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenJob:
-    """`pages`: the page of stroke 1, 2, ... of the token."""
-
-    device_id: str
-    token_id: bytes
-    request_id: str
-    title: str
-    pages: tuple[int, ...]
+    @property
+    def place(self) -> Place:
+        return self.generation, self.seq
 
 
 class Outbox:
@@ -60,6 +56,8 @@ class Outbox:
         if synchronous != 2:
             raise sqlite3.OperationalError("synchronous=FULL was not accepted")
         self._db.executescript(_SCHEMA)
+        self._events: int = self._db.execute("SELECT count(*) FROM event").fetchone()[0]
+        self._photos: int = self._db.execute("SELECT count(*) FROM photo WHERE uploaded = 0").fetchone()[0]
 
     def close(self) -> None:
         with self._lock:
@@ -76,16 +74,18 @@ class Outbox:
 
         Raises: NoRoom.
         """
-        with self._lock, _room(), self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(
-                "INSERT OR IGNORE INTO event (device, generation, seq, signed) VALUES (?, ?, ?, ?)",
-                [(event.device_id, event.generation, event.seq, event.signed) for event in events],
-            )
-            self._db.executemany(
-                "INSERT OR IGNORE INTO photo (digest, device, urgent) VALUES (?, ?, ?)",
-                [(digest, device, position) for position, (device, digest) in enumerate(photos)],
-            )
+        with self._lock:
+            with room(), self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                new = self._db.executemany(
+                    "INSERT OR IGNORE INTO event (device, generation, seq, signed) VALUES (?, ?, ?, ?)",
+                    [(event.device_id, event.generation, event.seq, event.signed) for event in events],
+                ).rowcount
+                owed = self._db.executemany(
+                    "INSERT OR IGNORE INTO photo (device, digest) VALUES (?, ?)", list(photos)
+                ).rowcount
+            self._events += max(new, 0)  # -1: nothing to insert
+            self._photos += max(owed, 0)
 
     def event(self, device_id: str, generation: int, seq: int) -> bytes | None:
         """The signed bytes, while no receipt has settled them."""
@@ -100,79 +100,52 @@ class Outbox:
         row = self._one("SELECT max(seq) FROM event WHERE device = ? AND generation = ?", device_id, generation)
         return row[0] or 0
 
-    def unsent(self, device_id: str, *, limit: int) -> list[KeptEvent]:
+    def after(self, device_id: str, place: Place, *, limit: int) -> list[KeptEvent]:
+        """The next events behind `place`, in order."""
         with self._lock:
             rows = self._db.execute(
-                "SELECT generation, seq, signed FROM event WHERE device = ? AND sent = 0"
+                "SELECT generation, seq, signed FROM event WHERE device = ? AND (generation, seq) > (?, ?)"
                 " ORDER BY generation, seq LIMIT ?",
-                (device_id, limit),
+                (device_id, *place, limit),
             ).fetchall()
         return [KeptEvent(device_id=device_id, generation=g, seq=s, signed=e) for g, s, e in rows]
 
-    def mark_sent(self, event: KeptEvent) -> None:
-        """The broker has it: not safe yet, only not sent again at once."""
-        self._run(
-            "UPDATE event SET sent = 1 WHERE device = ? AND generation = ? AND seq = ?",
-            event.device_id,
-            event.generation,
-            event.seq,
-        )
+    def settle(self, device_id: str, generation: int, up_to_seq: int, *, photos: Sequence[bytes] = ()) -> None:
+        """A receipt that the device accepted covers these events and names these photos."""
+        named = [(digest,) for digest in photos]
+        with self._lock:
+            with room(), self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                settled = self._db.execute(
+                    "DELETE FROM event WHERE device = ? AND generation = ? AND seq <= ?",
+                    (device_id, generation, up_to_seq),
+                ).rowcount
+                owed = self._db.executemany("DELETE FROM photo WHERE digest = ? AND uploaded = 0", named).rowcount
+                self._db.executemany("DELETE FROM photo WHERE digest = ?", named)
+            self._events -= settled
+            self._photos -= max(owed, 0)
 
-    def send_again(self, device_id: str) -> None:
-        """No receipt came: everything still here goes up once more."""
-        self._run("UPDATE event SET sent = 0 WHERE device = ?", device_id)
-
-    def settle(self, device_id: str, generation: int, up_to_seq: int) -> None:
-        """A receipt that the device accepted covers these."""
-        self._run(
-            "DELETE FROM event WHERE device = ? AND generation = ? AND seq <= ?", device_id, generation, up_to_seq
-        )
-
-    def photos_owed(self, device_id: str) -> list[bytes]:
-        """Not yet uploaded, in the order in which a person waits for them."""
+    def photos_owed(self, device_id: str, *, limit: int = 100) -> list[bytes]:
+        """Not yet uploaded, oldest first; of one `keep` in the order in which a person waits for them."""
         with self._lock:
             rows = self._db.execute(
-                "SELECT digest FROM photo WHERE device = ? AND uploaded = 0 ORDER BY urgent", (device_id,)
+                "SELECT digest FROM photo WHERE device = ? AND uploaded = 0 ORDER BY rowid LIMIT ?",
+                (device_id, limit),
             ).fetchall()
         return [row[0] for row in rows]
 
     def photo_uploaded(self, digest: bytes) -> None:
-        self._run("UPDATE photo SET uploaded = 1 WHERE digest = ?", digest)
-
-    def photo_settled(self, digest: bytes) -> None:
-        """A receipt named it."""
-        self._run("DELETE FROM photo WHERE digest = ?", digest)
-
-    def open_job(self, job: OpenJob) -> None:
-        """What the device's grant is for, so that a restarted gateway goes on with it."""
-        self._run(
-            "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?)",
-            job.device_id,
-            job.token_id,
-            job.request_id,
-            job.title,
-            ",".join(str(page) for page in job.pages),
-        )
-
-    def job(self, device_id: str) -> OpenJob | None:
-        with self._lock:
-            row = self._db.execute("SELECT * FROM job WHERE device = ?", (device_id,)).fetchone()
-        if row is None:
-            return None
-        pages = tuple(int(page) for page in row[4].split(",") if page)
-        return OpenJob(device_id=row[0], token_id=row[1], request_id=row[2], title=row[3], pages=pages)
-
-    def close_job(self, device_id: str) -> None:
-        self._run("DELETE FROM job WHERE device = ?", device_id)
+        with self._lock, room():
+            changed = self._db.execute("UPDATE photo SET uploaded = 1 WHERE digest = ? AND uploaded = 0", (digest,))
+            self._photos -= changed.rowcount
 
     def counts(self) -> dict[str, int]:
-        """Rows waiting, for the screen: {"events": n, "photos": n}."""
-        events = self._one("SELECT count(*) FROM event")
-        photos = self._one("SELECT count(*) FROM photo WHERE uploaded = 0")
-        return {"events": events[0] or 0, "photos": photos[0] or 0}
+        """Rows waiting, for the screen: {"events": n, "photos": n}. Counted along: the screen asks often."""
+        with self._lock:
+            return {"events": self._events, "photos": self._photos}
 
     def _run(self, statement: str, *arguments: object) -> None:
-        with self._lock, _room():
+        with self._lock, room():
             self._db.execute(statement, arguments)
 
     def _one(self, statement: str, *arguments: object) -> tuple[int | None, ...]:
@@ -182,15 +155,11 @@ class Outbox:
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def room() -> Iterator[None]:
     """Raises: NoRoom, when the disk is full."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode not in (
-            sqlite3.SQLITE_FULL,
-            sqlite3.SQLITE_IOERR_WRITE,
-            sqlite3.SQLITE_IOERR_SHMSIZE,
-        ):
+        if error.sqlite_errorcode not in _NO_ROOM:
             raise
         raise NoRoom from error

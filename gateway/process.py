@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
@@ -12,11 +14,18 @@ import uvicorn
 from gateway import settings as configuration
 from gateway.api import create_app
 from gateway.bulk import PhotoStore
+from gateway.carry import Carry
 from gateway.clock import SystemClock
 from gateway.connection import Office
 from gateway.device import DeviceAgent
+from gateway.labels.book import LabelBook
+from gateway.labels.printing import printer_from
+from gateway.labels.reporting import report_labels
+from gateway.notebook import Notebook
 from gateway.outbox import Outbox
 from gateway.settings import GatewaySettings
+from gateway.state import device_state
+from gateway.uplink.certificate import CertificateKeeper
 from gateway.uplink.head_office import HeadOffice
 from gateway.uplink.mqtt import MqttUplink
 
@@ -50,18 +59,32 @@ class Gateway:
         self.settings = settings
         self.changes = Changes()
         self.outbox = Outbox(home / "outbox.db")
-        self.head_office = HeadOffice(settings)
+        self.notebook = Notebook(home / "session.db")
+        self.labels = LabelBook(home / "labels.db")
+        self.carry = Carry(
+            gateway_id=settings.gateway_id,
+            secret=settings.secret,
+            clock=SystemClock(),
+            random=os.urandom,
+            on_down=self._deliver,
+        )
+        self.head_office = HeadOffice(settings, carry=self.carry)
         self.uplink = MqttUplink(
             settings,
             birth=self.outbox.next_birth(),
             session_url=session_url,
             clock=SystemClock(),
             on_down=self._on_down,
+            on_connected=self._on_connected,
         )
         self._loop = asyncio.get_running_loop()
         office = Office(
             gateway_id=settings.gateway_id,
             outbox=self.outbox,
+            notebook=self.notebook,
+            labels=self.labels,
+            label_printer=printer_from(settings.label_printer),
+            trace_host=urlsplit(settings.server_url).netloc,
             photos=PhotoStore(home / "photos"),
             head_office=self.head_office,
             uplink=self.uplink,
@@ -77,6 +100,14 @@ class Gateway:
     def _on_down(self, kind: str, device_id: str, payload: bytes) -> None:
         self._loop.call_soon_threadsafe(self._deliver, kind, device_id, payload)
 
+    def _on_connected(self) -> None:
+        self._loop.call_soon_threadsafe(self._broker_back)
+
+    def _broker_back(self) -> None:
+        for agent in self.devices:
+            agent.carrying.broker_back()
+        self.changes.tell()
+
     def _deliver(self, kind: str, device_id: str, payload: bytes) -> None:
         agent = self.device(device_id)
         if agent is not None:
@@ -87,42 +118,26 @@ class Gateway:
         return {
             "gateway_id": self.settings.gateway_id,
             "uplink": self.uplink.connected,
+            "carried": not self.uplink.connected and self.carry.working,
             "waiting": self.outbox.counts(),
-            "devices": [_device_state(agent) for agent in self.devices],
+            "devices": [device_state(agent) for agent in self.devices],
         }
 
     async def run(self) -> None:
         self.uplink.start()
         try:
             async with asyncio.TaskGroup() as group:
+                if self.settings.uses_certificate:
+                    group.create_task(CertificateKeeper(self.settings, self.head_office, SystemClock()).run())
+                group.create_task(report_labels(self.labels, self.head_office))
                 for agent in self.devices:
                     group.create_task(agent.run())
         finally:
             await asyncio.to_thread(self.uplink.stop)
             await self.head_office.close()
             self.outbox.close()
-
-
-def _device_state(agent: DeviceAgent) -> dict[str, Any]:
-    session = agent.stamping.session
-    return {
-        "device_id": agent.device_id,
-        "enrolment": agent.connection.enrolment,
-        "operator": agent.stamping.operator,
-        **agent.facts(),
-        "hops": agent.stamping.hops,
-        "session": {
-            "step": session.step.value,
-            "request_id": session.request_id,
-            "title": session.title,
-            "strokes_total": session.strokes_total,
-            "strokes_left": session.strokes_left,
-            "page": session.page,
-            "code": session.code,
-            "text": session.text,
-            "differences": list(session.differences),
-        },
-    }
+            self.notebook.close()
+            self.labels.close()
 
 
 async def serve(home: Path) -> None:

@@ -1,8 +1,8 @@
-"""The keeper's session at one device, acted out over its link: the rules say what, this does it."""
+"""The straight way over a device's link: token, page, permit, press. The rules say what, this does it."""
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 
@@ -11,141 +11,140 @@ from firmware_protocol.errors import ProtocolError
 from firmware_protocol.labelled import from_map
 from firmware_protocol.messages import State, Status
 from firmware_protocol.orders import Permit
+from firmware_protocol.tokens import Mode, PageCheck, Token
 from gateway.bulk import BulkLink
 from gateway.carrying import Carrying
-from gateway.connection import Connection, Office
-from gateway.errors import DeviceRefused, GatewayError, HeadOfficeRefused, OutOfOrder
-from gateway.outbox import OpenJob
-from gateway.rules import session as rules
-from gateway.rules.session import Do, Session, Step
-
-if TYPE_CHECKING:
-    from gateway.uplink.head_office import PageAnswer
+from gateway.cases import Cases
+from gateway.desk import Desk
+from gateway.errors import DeviceRefused, GatewayError, HeadOfficeUnreachable, OutOfOrder
+from gateway.notebook import Voucher
+from gateway.rules import facts
+from gateway.rules.session import Do, Plan, Session, Step
+from gateway.uplink.head_office import PageAnswer
+from gateway.vouchers import Vouchers
 
 MAX_TITLE: Final = 60
+_MODES: Final = ((Mode.CONTINUOUS, "continuous"), (Mode.STRADDLE, "straddle"), (Mode.VOUCHER, "voucher"))
 
 log = structlog.get_logger("gateway.stamping")
 
 
 class Stamping:
-    """One job at a time. `step` and `saw` are told what happens at the device."""
+    """One job at a time."""
 
-    def __init__(self, device: Connection, office: Office, bulk: BulkLink, carrying: Carrying) -> None:
-        self.session = Session(step=Step.OFFLINE)
-        self.operator: dict[str, Any] | None = None
-        self.hops: dict[str, dict[str, float]] = {}
-        self._device = device
-        self._office = office
+    def __init__(self, desk: Desk, bulk: BulkLink, carrying: Carrying, *, cases: Cases, vouchers: Vouchers) -> None:
+        self._desk = desk
+        self._device = desk.device
+        self._office = desk.office
         self._bulk = bulk
         self._carrying = carrying
-        self._work_turn = asyncio.Lock()
+        self._cases = cases
+        self._vouchers = vouchers
         self._laid_at = 0.0
-        self._pages: tuple[int, ...] = ()
-        self._token_id: bytes | None = None
+        desk.does |= {Do.CAPTURE: self.capture, Do.CONTINUE: self.go_on}
+
+    @property
+    def session(self) -> Session:
+        return self._desk.session
 
     # What happens at the device
 
     def resume(self) -> None:
         """After a restart of either side: does the device still hold the grant we opened?"""
-        job = self._office.outbox.job(self._device.device_id)
+        self._desk.recall()
         status = self._device.status
-        left = status.strokes_left if job and status and status.token_id == job.token_id else None
-        if job and left is not None and not self.session.busy:
-            self._token_id, self._pages = job.token_id, job.pages
-            self.session = Session(
-                step=Step.PLACE, request_id=job.request_id, title=job.title, strokes_total=len(job.pages)
-            )
-        self.step(rules.DeviceBack(strokes_left=left))
+        held = status.token_id.hex() if status and status.token_id else ""
+        ours = status is not None and held != "" and held == self.session.token_id
+        left = status.strokes_left if ours and status else None
+        sweeping = status is not None and status.state is State.SWEEPING
+        self._desk.step(facts.DeviceBack(strokes_left=left, sweeping=sweeping))
 
     def learn(self, body: events.Body) -> None:
-        """What an event of the grant in hand means for the session."""
-        if getattr(body, "token_id", None) != self._token_id or self._token_id is None:
-            return
-        left = self.session.strokes_left
+        """What an event means for the session."""
         match body:
-            case events.Done():
-                self.step(rules.StrokeDone(strokes_left=left - 1))
-            case events.Cancelled(cause=cause, returned=returned):
-                self.step(rules.StrokeCancelled(strokes_left=left if returned else left - 1, cause=cause.name.lower()))
-            case events.Closed(cause=cause):
-                self._token_id = None
-                self._office.outbox.close_job(self._device.device_id)
-                self.step(rules.GrantClosed(cause=cause.name.lower()))
+            case events.ExtraStroke(strokes=strokes):
+                self._desk.step(facts.ExtraStrokes(strokes=strokes))
+            case events.Done() | events.Cancelled() | events.Settled() | events.Closed():
+                if self.session.token_id == body.token_id.hex():
+                    self._learn_of_grant(body)
             case _:
                 return
+
+    def _learn_of_grant(self, body: events.Done | events.Cancelled | events.Settled | events.Closed) -> None:
+        match body:
+            case events.Done(stroke=stroke):
+                self._desk.step(facts.StrokeDone(stroke=stroke))
+                if self._device.status is not None and self._device.status.state is State.UNLOCKED:
+                    self._desk.step(facts.LatchFree())  # continuous: the latch is free for the next one already
+            case events.Cancelled(cause=cause, returned=returned):
+                self._desk.step(facts.StrokeCancelled(cause=cause.name.lower(), returned=returned))
+            case events.Settled(stroke=stroke, outcome=outcome):
+                self._desk.step(facts.StrokeSettled(stroke=stroke, outcome=outcome.name.lower()))
+            case events.Closed(cause=cause):
+                self._desk.step(facts.GrantClosed(cause=cause.name.lower()))
 
     def saw(self, status: Status, before: Status | None) -> None:
         """The device told its status."""
         if status.page_present and not (before and before.page_present):
             self._laid_at = asyncio.get_running_loop().time()
         if status.state is State.UNLOCKED:
-            self.step(rules.LatchFree())
-
-    def look_at_tray(self) -> None:
-        status = self._device.status
-        if status is not None and self._office.auto:
-            self.step(rules.TrayChanged(present=status.page_present, still=bool(status.page_still)))
-
-    def step(self, fact: rules.Fact) -> None:
-        self.session, todo = rules.advance(self.session, fact)
-        if Do.CAPTURE in todo:
-            self._device.spawn(self.capture())
-        self._office.changed()
+            self._desk.step(facts.LatchFree())
 
     # The keeper's session
 
-    async def sign_in(self, username: str, pin: str) -> dict[str, Any]:
-        """Raises: HeadOfficeRefused, HeadOfficeUnreachable."""
-        self.operator = await self._office.head_office.sign_in(self._device.device_id, username, pin)
-        self._office.changed()
-        return self.operator
-
-    def sign_out(self) -> None:
-        self.operator = None
-        self._office.changed()
-
     async def jobs(self) -> list[dict[str, Any]]:
-        return await self._office.head_office.jobs(self._device.device_id)
+        """What can be stamped here now; without headquarters, what the vouchers kept here allow.
+
+        Raises: HeadOfficeRefused; HeadOfficeUnreachable, when there is no voucher either.
+        """
+        operator = str((self._desk.operator or {}).get("operator_id", ""))
+        try:
+            jobs = await self._office.head_office.jobs(self._device.device_id, operator_id=operator)
+        except HeadOfficeUnreachable:
+            jobs = self._vouchers.jobs()
+            if not jobs:
+                raise
+            return jobs
+        self._vouchers.wanted(jobs, operator)
+        return jobs
 
     async def start(self, request_id: str) -> None:
         """Challenge, token, grant. Raises: GatewayError."""
-        if self.operator is None:
+        if self._desk.operator is None:
             raise OutOfOrder("Nobody is signed in at this device. Sign in first.")
-        if self.session.busy and self.session.step is not Step.DONE:
+        if self.session.busy and self.session.step not in (Step.DONE, Step.CONTINUE):
             raise OutOfOrder("A job is open at this device. Finish or stop it first.")
-        async with self._work_turn:
+        if self.session.alarm:
+            raise OutOfOrder("There was an imprint that was not approved. Write down what happened first.")
+        async with self._desk.turn:
             job = next((job for job in await self.jobs() if job["request_id"] == request_id), None)
             if job is None:
                 raise OutOfOrder("This job is not waiting for this device any more. Pick another.")
-            hops = self._timing("unlock", asyncio.get_running_loop().time())
-            granted = await self._grant(job, hops)
-            self._token_id = granted.token_id
-            self._pages = tuple(page["page"] for page in job["pages"])
-            opened = OpenJob(
-                device_id=self._device.device_id,
-                token_id=granted.token_id,
-                request_id=request_id,
-                title=job["title"],
-                pages=self._pages,
-            )
-            await asyncio.to_thread(self._office.outbox.open_job, opened)
-            self.step(
-                rules.Started(
-                    request_id=request_id,
-                    title=job["title"],
-                    strokes=granted.strokes_left,
-                    page=self._pages[0] if self._pages else 0,
-                )
-            )
+            self._desk.step(await self._begin(job))
             await self._device.look()
-        self.look_at_tray()
+        self._desk.look_at_tray()
 
-    async def _grant(self, job: dict[str, Any], hops: Callable[[str], None]) -> messages.Granted:
+    async def go_on(self) -> None:
+        """A spare of the same request is free: no tap between."""
+        try:
+            await self.start(str(self.session.request_id))
+        except GatewayError as error:
+            self._desk.wrong(error)
+
+    async def _begin(self, job: dict[str, Any]) -> facts.Started:
+        hops = self._desk.timing("unlock", asyncio.get_running_loop().time())
         if self._device.status is not None and self._device.status.token_id is not None:
             await self._device.ask(messages.RelockRequest(close_grant=True), messages.Accepted)
+        voucher = self._vouchers.for_job(job) if job.get("offline") else None
+        token = voucher.token if voucher else await self._fetch_token(job, hops)
+        granted = await self._grant(token, job, voucher)
+        hops("granted")
+        return _started(job, _read(token), granted, now_ms=self._office.clock.now_ms())
+
+    async def _fetch_token(self, job: dict[str, Any], hops: Callable[[str], None]) -> bytes:
         nonce = (await self._device.ask(messages.ChallengeRequest(), messages.Challenge)).nonce
         hops("challenge")
-        operator_id = str((self.operator or {}).get("operator_id", ""))
+        operator_id = str((self._desk.operator or {}).get("operator_id", ""))
 
         async def ask() -> bool:
             await self._office.head_office.token(
@@ -155,34 +154,43 @@ class Stamping:
 
         token = await self._carrying.await_down("token", lambda data: _nonce_of_token(data) == nonce, ask)
         hops("token")
+        return token
+
+    async def _grant(self, token: bytes, job: dict[str, Any], voucher: Voucher | None) -> messages.Granted:
         request = messages.TokenRequest(token=token, title=job["title"][:MAX_TITLE], short=job.get("short"))
-        granted = await self._device.ask(request, messages.Granted, slow=True)
-        hops("granted")
+        try:
+            granted = await self._device.ask(request, messages.Granted, slow=True)
+        except DeviceRefused as error:
+            if voucher is not None and error.name in ("VOUCHER_SPENT", "EXPIRED", "REPLAYED", "OLD_EPOCH"):
+                self._office.notebook.drop_voucher(voucher.token_id)
+            raise
+        if voucher is not None:
+            self._office.notebook.drop_voucher(voucher.token_id)
         return granted
 
     async def capture(self) -> None:
         """Photograph, have it judged, and free the latch for one stroke if headquarters permits it."""
-        async with self._work_turn:
+        async with self._desk.turn:
             if not self.session.busy or self.session.step in (Step.READY, Step.DONE):
                 return
             try:
                 await self._photograph_and_unlock()
-            except DeviceRefused as error:
-                self.step(rules.WentWrong(code=error.name.lower(), text=str(error)))
-            except HeadOfficeRefused as error:
-                self.step(rules.WentWrong(code=error.code, text=str(error)))
             except GatewayError as error:
-                self.step(rules.WentWrong(code=error.code, text=str(error)))
+                self._desk.wrong(error)
 
     async def _photograph_and_unlock(self) -> None:
-        hops = self._timing("checked", self._laid_at)
+        hops = self._desk.timing("checked", self._laid_at)
         hops("still")
         captured = await self._device.ask(messages.CaptureRequest(), messages.Captured, slow=True)
         hops("captured")
-        self.step(rules.PhotoTaken())
+        if self.session.plan is not None and self.session.plan.unchecked:
+            await self._device.look()  # no permit is asked for: the device frees the latch by itself
+            return
+        self._desk.step(facts.PhotoTaken())
         event, preview = await asyncio.gather(
             self._carrying.event(captured.seq), self._bulk.fetch(captured.preview_digest, urgent=True)
         )
+        self._desk.show("page", preview)
         hops("preview")
         answer: PageAnswer | None = None
 
@@ -193,63 +201,107 @@ class Stamping:
             return answer.permit_sent
 
         def fits(data: bytes) -> bool:
-            return _nonce_of_permit(data) == captured.stroke_nonce
+            return nonce_of_permit(data) == captured.stroke_nonce
 
         permit = await self._carrying.await_down("permit", fits, ask)
         if answer is not None:
-            self.step(
-                rules.PageJudged(
-                    answer=answer.answer,
-                    reason=answer.reason,
-                    page=answer.page,
-                    text=answer.text,
-                    differences=answer.differences,
-                )
-            )
+            self._judged(answer, fits)
         if permit:
             hops("permit")
             await self._device.ask(messages.PermitRequest(permit=permit), messages.Unlocked, slow=True)
             hops("unlocked")
-            self.step(rules.LatchFree())
+            self._desk.step(facts.LatchFree())
+
+    def _judged(self, answer: PageAnswer, fits: Callable[[bytes], bool]) -> None:
+        self._desk.step(
+            facts.PageJudged(
+                answer=answer.answer,
+                reason=answer.reason,
+                page=answer.page,
+                text=answer.text,
+                differences=answer.differences,
+                case_id=answer.case_id,
+                stage=answer.stage,
+                at_ms=self._office.clock.now_ms(),
+            )
+        )
+        if answer.case_id and self.session.case_id == answer.case_id:
+            self._cases.open(answer.case_id, fits)
+            self._desk.look_at_tray()  # it may have been lifted while headquarters looked
 
     async def abort(self) -> None:
-        """Lock first, always."""
-        self.step(rules.Aborted())
+        """Lock first, always; why is asked afterwards."""
+        self._desk.step(facts.Aborted())
+        self._cases.drop()
         await self._device.ask(messages.RelockRequest(close_grant=True), messages.Accepted)
-        self._office.outbox.close_job(self._device.device_id)
-        self._token_id = None
+
+    def give_reason(self, reason: str, text: str) -> None:
+        """Why the keeper stopped; both may be empty."""
+        if self.session.stopped and (reason or text):
+            words = f"{reason}: {text}" if reason and text else reason or text
+            self._desk.note("stopped", about=self.session.stopped, words=words)
+        self._desk.step(facts.ReasonGiven())
+
+    def explain_alarm(self, text: str) -> None:
+        """Raises: OutOfOrder, when nothing was written."""
+        if not text.strip():
+            raise OutOfOrder("Write what happened. Without it the alarm stays.")
+        self._desk.note("extra_stroke", about=self.session.title, words=text.strip())
+        self._desk.step(facts.AlarmExplained())
 
     async def scan(self) -> dict[str, Any]:
         """Photograph paper for a new request; the device must be idle. Raises: GatewayError."""
         if self.session.busy:
             raise OutOfOrder("A job is open at this device. Finish or stop it first.")
-        async with self._work_turn:
+        async with self._desk.turn:
             captured = await self._device.ask(messages.CaptureRequest(), messages.Captured, slow=True)
             photo = await self._bulk.fetch(captured.photo_digest, urgent=True)
             return await self._office.head_office.scan(
                 self._device.device_id, event=await self._carrying.event(captured.seq), photo=photo
             )
 
-    def _timing(self, name: str, begun: float) -> Callable[[str], None]:
-        """Notes, for each hop of a flow, how many milliseconds after `begun` (loop time) it was over."""
-        hops: dict[str, float] = {}
-        self.hops[name] = hops
-        now = asyncio.get_running_loop().time
 
-        def note(hop: str) -> None:
-            hops[hop] = round((now() - begun) * 1000, 2)
+def _started(job: dict[str, Any], token: Token | None, granted: messages.Granted, *, now_ms: int) -> facts.Started:
+    """What the token says wins over what the list of jobs said: a voucher's job is an ordinary one while online."""
+    plan = Plan(
+        request_id=job["request_id"],
+        title=job["title"],
+        pages=tuple((int(page["page"]), int(page.get("copy", 1))) for page in job["pages"]),
+        mode=job.get("mode", "single"),
+        page_check=job.get("page_check", "before"),
+        pages_total=int(job.get("pages_total", 0)),
+        bound=bool(job.get("bound", False)),
+        spares_left=int(job.get("spares_left", 0)),
+    )
+    sweep, until = 0, 0
+    if token is not None:
+        seal = token.seal
+        named = next((name for bit, name in _MODES if seal.mode & bit), "")
+        mode = named or ("batch" if seal.mode & Mode.BATCH else "single")
+        check = {PageCheck.BEFORE: "before", PageCheck.AFTER: "after", PageCheck.NONE: "none"}[seal.page_check]
+        plan = Plan(**{f: getattr(plan, f) for f in plan.__slots__} | {"mode": mode, "page_check": check})
+        if seal.mode & Mode.SWEEP and seal.first_page is not None and seal.last_page is not None:
+            sweep = seal.last_page - seal.first_page + 1
+        until = now_ms + seal.window_s * 1000 if token.exi_s is not None else token.expires_at * 1000
+    return facts.Started(
+        plan=plan, token_id=granted.token_id.hex(), strokes=granted.strokes_left, sweep_pages=sweep, until_ms=until
+    )
 
-        return note
 
-
-def _nonce_of_token(data: bytes) -> bytes | None:
+def _read(data: bytes) -> Token | None:
+    """The claims, unverified: what the screen shows. The device decides."""
     try:
-        return tokens.read(cose.parse1(data).payload).nonce
+        return tokens.read(cose.parse1(data).payload)
     except ProtocolError:
         return None
 
 
-def _nonce_of_permit(data: bytes) -> bytes | None:
+def _nonce_of_token(data: bytes) -> bytes | None:
+    token = _read(data)
+    return token.nonce if token else None
+
+
+def nonce_of_permit(data: bytes) -> bytes | None:
     try:
         return from_map(Permit, cbor.decode_map(cose.parse1(data).payload)).stroke_nonce
     except ProtocolError:

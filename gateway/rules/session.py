@@ -1,233 +1,152 @@
 """The keeper's session at one device, as rules: facts in, a new session and the things to do out. No I/O.
 
-Within a job nothing is tapped: still page -> photo -> permit -> unlock -> press -> photo -> next.
-1. A page that came to lie still since the last stroke is photographed once.
-2. Only headquarters' match brings a permit; anything else stops with both choices open: lay another page, or stop.
-3. Whatever goes wrong, the device is locked by itself; the session only says so and waits for a page.
-4. Abort locks first and talks afterwards.
+Within a job nothing is tapped: still page -> photo -> permit -> unlock -> press -> photo -> next. Whatever goes wrong,
+the device is locked by itself; the session only says so and waits for a page. `paper` holds the rules before the
+press, `aftermath` those after it.
 """
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any, TypeAlias
+from dataclasses import replace
 
+from gateway.rules import aftermath, facts, paper
+from gateway.rules.facts import Do, Fact
+from gateway.rules.paper import Answer
+from gateway.rules.state import Imprint, Plan, Session, Step, Sticker, blank, next_page, problem
 
-class Step(StrEnum):
-    """What the one screen shows. Words for people are in session_page."""
+__all__ = ["Answer", "Do", "Fact", "Imprint", "Plan", "Session", "Step", "Sticker", "advance", "facts"]
 
-    PICK = "pick"
-    PLACE = "place"
-    CHECKING = "checking"
-    READY = "ready"
-    STAMPED = "stamped"
-    PROBLEM = "problem"
-    DONE = "done"
-    OFFLINE = "offline"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    step: Step = Step.PICK
-    request_id: str | None = None
-    title: str = ""
-    strokes_total: int = 0
-    strokes_left: int = 0
-    page: int = 0  # expected or seen page of the current stroke, 0 when not known
-    code: str = ""  # of the problem
-    text: str = ""  # of the problem, as headquarters or the device put it
-    differences: tuple[dict[str, Any], ...] = ()
-    page_used: bool = False  # the sheet on the tray was stamped or judged already
-
-    @property
-    def busy(self) -> bool:
-        """A job is open."""
-        return self.request_id is not None
-
-
-# Facts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    request_id: str
-    title: str
-    strokes: int
-    page: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrayChanged:
-    present: bool
-    still: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhotoTaken:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageJudged:
-    answer: str
-    reason: str
-    page: int
-    text: str = ""
-    differences: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatchFree:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrokeDone:
-    strokes_left: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrokeCancelled:
-    strokes_left: int
-    cause: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantClosed:
-    cause: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WentWrong:
-    code: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aborted:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceLost:
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceBack:
-    """`strokes_left` is None when the device holds no grant."""
-
-    strokes_left: int | None
-
-
-Fact: TypeAlias = (
-    Started
-    | TrayChanged
-    | PhotoTaken
-    | PageJudged
-    | LatchFree
-    | StrokeDone
-    | StrokeCancelled
-    | GrantClosed
-    | WentWrong
-    | Aborted
-    | DeviceLost
-    | DeviceBack
+_ALWAYS = (
+    facts.Started
+    | facts.TrayChanged
+    | facts.Aborted
+    | facts.DeviceLost
+    | facts.DeviceBack
+    | facts.ExtraStrokes
+    | facts.AlarmExplained
+    | facts.ReasonGiven
+    | facts.ServiceBegun
+    | facts.ServiceEnded
 )
+"""Facts that mean something without a job, too."""
 
 
-class Do(StrEnum):
-    """What the gateway has to do next."""
-
-    CAPTURE = "capture"
-    RELOCK = "relock"
-
-
-Answer: TypeAlias = tuple[Session, tuple[Do, ...]]
-
-
-def advance(session: Session, fact: Fact) -> Answer:  # noqa: PLR0911, PLR0912, C901 - the table of the rules
+def advance(session: Session, fact: Fact) -> Answer:  # noqa: PLR0911, C901 - one line per kind of fact
     """The session after `fact`, and what to do. What comes late for a job that is gone changes nothing."""
-    if not session.busy and not isinstance(fact, Started | Aborted | DeviceLost | DeviceBack):
+    if not session.busy and not isinstance(fact, _ALWAYS):
         return session, ()
     match fact:
-        case Started():
-            return _started(fact), ()
-        case TrayChanged():
-            return _tray(session, fact)
-        case PhotoTaken():
+        case facts.TrayChanged():
+            return paper.tray(session, fact) if session.busy or session.service else (session, ())
+        case facts.PhotoTaken():
             return replace(session, step=Step.CHECKING, page_used=True), ()
-        case PageJudged():
-            return _judged(session, fact), ()
-        case LatchFree():
-            return _latch_free(session), ()
-        case StrokeDone(strokes_left=left):
-            return replace(session, step=Step.STAMPED if left else Step.DONE, strokes_left=left, page_used=True), ()
-        case StrokeCancelled(strokes_left=left, cause=cause):
-            return _problem(replace(session, strokes_left=left), f"cancelled_{cause}", ""), ()
-        case GrantClosed(cause=cause):
-            return _closed(session, cause), ()
-        case WentWrong(code=code, text=text):
-            return _problem(session, code, text), ()
-        case Aborted():
-            return Session(), (Do.RELOCK,)
-        case DeviceLost(text=text):
-            return replace(session, step=Step.OFFLINE, code="device_unreachable", text=text), ()
-        case DeviceBack(strokes_left=left):
-            return _back(session, left), ()
+        case facts.PageJudged():
+            return aftermath.ask_if_calm(paper.judged(session, fact))
+        case facts.CaseHeard():
+            return aftermath.ask_if_calm(paper.case_heard(session, fact))
+        case facts.PageSwept():
+            return paper.swept(session, fact)
+        case facts.SweepEnded():
+            return paper.sweep_ended(session, fact), ()
+        case facts.LatchFree():
+            return paper.latch_free(session), ()
+        case facts.WentWrong(code=code, text=text):
+            return _went_wrong(session, code, text)
+        case facts.DeviceBack():
+            return _back(session, fact)
+        case _:
+            return _after_the_press(session, fact)
 
 
-def _started(fact: Started) -> Session:
-    return Session(
-        step=Step.PLACE,
-        request_id=fact.request_id,
-        title=fact.title,
+def _after_the_press(session: Session, fact: Fact) -> Answer:  # noqa: PLR0911, C901 - one line per kind of fact
+    match fact:
+        case facts.StrokeDone():
+            return aftermath.stroke_done(session, fact)
+        case facts.StrokeSettled():
+            return aftermath.stroke_settled(session, fact), ()
+        case facts.StrokeCancelled():
+            return aftermath.ask_if_calm(aftermath.stroke_cancelled(session, fact))
+        case facts.ImprintJudged():
+            return aftermath.imprint_judged(session, fact)
+        case facts.RedoChosen():
+            return aftermath.redo_chosen(session, fact)
+        case facts.SheetSpoiled():
+            return aftermath.sheet_spoiled(session, fact)
+        case facts.LabelsOwed():
+            return aftermath.labels_owed(session, fact)
+        case facts.LabelPrinted():
+            return aftermath.label_printed(session, fact), ()
+        case facts.LabelEnded():
+            return aftermath.label_ended(session, fact)
+        case facts.GrantClosed():
+            return aftermath.closed(session, fact), ()
+        case _:
+            return _beside_the_job(session, fact), (Do.RELOCK,) if isinstance(fact, facts.Aborted) else ()
+
+
+def _beside_the_job(session: Session, fact: Fact) -> Session:  # noqa: PLR0911 - one line per kind of fact
+    match fact:
+        case facts.Started():
+            return _started(session, fact)
+        case facts.Aborted():
+            return aftermath.aborted(session)
+        case facts.ReasonGiven():
+            return replace(session, stopped="")
+        case facts.ExtraStrokes(strokes=strokes):
+            return replace(session, alarm=session.alarm + strokes)
+        case facts.AlarmExplained():
+            return replace(session, alarm=0)
+        case facts.ServiceBegun(kind=kind, slot=slot):
+            return replace(session, service=kind, slot=slot, page_used=True)
+        case facts.ServiceEnded(in_time=in_time):
+            over = replace(session, service="", slot=0)
+            return over if in_time else problem(over, "service_timed_out", "")
+        case facts.DeviceLost(text=text):
+            return replace(session, step=Step.OFFLINE, code="device_unreachable", text=text, case_id="")
+        case _:
+            return session
+
+
+def _started(session: Session, fact: facts.Started) -> Session:
+    """A new grant; for a spare the job's imprints and labels stay."""
+    first = fact.plan.pages[0][0] if fact.plan.pages else 0
+    same = session.plan is not None and session.step is Step.CONTINUE
+    return replace(
+        blank(session),
+        step=Step.SWEEP if fact.sweep_pages else Step.PLACE,
+        plan=fact.plan,
+        token_id=fact.token_id,
         strokes_total=fact.strokes,
         strokes_left=fact.strokes,
-        page=fact.page,
+        until_ms=fact.until_ms,
+        page=first,
+        stage="cover" if fact.plan.mode == "straddle" else "",
+        of=fact.sweep_pages,
+        imprints=session.imprints if same else (),
+        stickers=session.stickers if same else (),
+        page_used=session.page_used if same else False,
     )
 
 
-def _tray(session: Session, fact: TrayChanged) -> Answer:
-    waiting = session.step in (Step.PLACE, Step.STAMPED, Step.PROBLEM)
-    if not session.busy or not waiting or session.strokes_left == 0:
-        return session, ()
-    if not (fact.present and fact.still):
-        moved = replace(session, page_used=False)
-        return (replace(moved, step=Step.PLACE) if session.step is Step.STAMPED and not fact.present else moved), ()
-    if session.page_used:
-        return session, ()
-    return replace(session, step=Step.CHECKING, page_used=True), (Do.CAPTURE,)
+def _went_wrong(session: Session, code: str, text: str) -> Answer:
+    """The step is taken again when its paper moved; a spare that cannot be fetched ends the job for now."""
+    match session.step:
+        case Step.SWEEP | Step.SPOIL | Step.LABEL:
+            return replace(session, code=code, text=text), ()
+        case Step.CONTINUE:
+            return replace(problem(session, code, text), token_id=""), ()
+        case Step.DONE | Step.REDO | Step.READY:
+            return session, ()
+        case _:
+            return aftermath.ask_if_calm(problem(session, code, text))
 
 
-def _latch_free(session: Session) -> Session:
-    """The device says so itself, also where no permit is asked for (page check after, or none)."""
-    if session.step not in (Step.PLACE, Step.CHECKING):
-        return session
-    return replace(session, step=Step.READY, code="", text="")
-
-
-def _judged(session: Session, fact: PageJudged) -> Session:
-    if fact.answer == "match":
-        return replace(session, page=fact.page, code="", text="", differences=())
-    stopped = _problem(session, fact.reason, fact.text)
-    return replace(stopped, differences=fact.differences, page=fact.page)
-
-
-def _problem(session: Session, code: str, text: str) -> Session:
-    return replace(session, step=Step.PROBLEM, code=code, text=text, differences=())
-
-
-def _closed(session: Session, cause: str) -> Session:
-    if not session.busy or session.step is Step.DONE:
-        return session
-    if session.strokes_left == 0:
-        return replace(session, step=Step.DONE)
-    return replace(_problem(session, f"closed_{cause}", ""), request_id=None)
-
-
-def _back(session: Session, left: int | None) -> Session:
-    if not session.busy:
-        return Session()
+def _back(session: Session, fact: facts.DeviceBack) -> Answer:
+    if session.plan is None:
+        return blank(session), ()
+    left = fact.strokes_left
+    if left is None and session.strokes_left == 0:
+        return aftermath.finished(replace(session, token_id=""))
     if left is None:
-        return _closed(session, "reboot")
-    return replace(session, step=Step.PLACE, strokes_left=left, page_used=False, code="", text="")
+        return replace(problem(session, "closed_reboot", ""), token_id=""), ()
+    back = replace(session, strokes_left=left, page_used=False, sheet=0, code="", text="")
+    step = Step.SWEEP if fact.sweeping else Step.PLACE
+    return aftermath.ask_if_calm(replace(back, step=step, page=next_page(back)))

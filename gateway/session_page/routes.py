@@ -112,9 +112,9 @@ class _Pages:
         """Raises: GatewayError."""
         match action:
             case "sign-in":
-                await agent.stamping.sign_in(form.get("username", "").strip(), form.get("pin", ""))
+                await agent.operators.sign_in(form.get("username", "").strip(), form.get("pin", ""))
             case "sign-out":
-                agent.stamping.sign_out()
+                await agent.operators.sign_out()
             case "start":
                 await agent.stamping.start(form.get("request_id", ""))
             case "abort":

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx
 
+from gateway.carry import Carry, may_be_carried
 from gateway.errors import HeadOfficeRefused, HeadOfficeUnreachable
 from gateway.settings import GatewaySettings
 
@@ -26,12 +27,18 @@ class PageAnswer:
     permit_sent: bool
     text: str
     differences: tuple[Json, ...]
+    case_id: str
+    """Not empty: a second person is asked about this photo."""
+    stage: str
+    """Straddle: what the photo was taken for, cover or fan."""
 
 
 class HeadOffice:
     """One connection pool. Every call raises HeadOfficeUnreachable or HeadOfficeRefused."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, *, carry: Carry | None = None) -> None:
+        """`carry`: a phone's mobile data, for when this office has no way of its own."""
+        self._carry = carry
         context = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else True
         self._client = httpx.AsyncClient(
             base_url=settings.server_url.rstrip("/") + "/gateway/v1",
@@ -47,23 +54,35 @@ class HeadOffice:
     async def hello(self, gateway_id: str, version: str, devices: list[Json]) -> Json:
         return await self._post("hello", {"gateway_id": gateway_id, "version": version, "devices": devices})
 
+    async def certificate(self, request: bytes) -> Json:
+        """`request`: PKCS#10, PEM."""
+        return await self._post("certificate", {"request": request.decode()})
+
     async def sign_in(self, device_id: str, username: str, pin: str) -> Json:
         return await self._post("sessions", {"device_id": device_id, "username": username, "pin": pin})
 
-    async def jobs(self, device_id: str) -> list[Json]:
-        jobs: list[Json] = await self._send("GET", f"devices/{device_id}/jobs")
+    async def sign_in_badge(self, device_id: str, badge: str) -> Json:
+        return await self._post("sessions", {"device_id": device_id, "badge": badge})
+
+    async def roster(self, device_id: str) -> Json:
+        answer: Json = await self._send("GET", f"devices/{device_id}/roster")
+        return answer
+
+    async def jobs(self, device_id: str, *, operator_id: str = "") -> list[Json]:
+        query = {"operator_id": operator_id} if operator_id else {}
+        jobs: list[Json] = await self._send("GET", f"devices/{device_id}/jobs", params=query)
         return jobs
+
+    async def voucher(self, device_id: str, *, request_id: str, operator_id: str) -> Json:
+        body = {"request_id": request_id, "operator_id": operator_id}
+        return await self._post(f"devices/{device_id}/vouchers", body)
 
     async def token(self, device_id: str, *, request_id: str, nonce: bytes, operator_id: str) -> Json:
         body = {"request_id": request_id, "nonce": nonce.hex(), "operator_id": operator_id}
         return await self._post(f"devices/{device_id}/tokens", body)
 
     async def permit(self, device_id: str, *, event: bytes, preview: bytes) -> PageAnswer:
-        files = {
-            "event": ("event.cose", event, "application/cose"),
-            "preview": ("preview.jpg", preview, "image/jpeg"),
-        }
-        answer = await self._send("POST", f"devices/{device_id}/permits", files=files)
+        answer = await self._seen(f"devices/{device_id}/permits", event, preview)
         return PageAnswer(
             answer=answer["answer"],
             reason=answer["reason"],
@@ -72,7 +91,28 @@ class HeadOffice:
             permit_sent=answer["permit_sent"],
             text=answer.get("text", ""),
             differences=tuple(answer.get("differences", ())),
+            case_id=answer.get("case_id") or "",
+            stage=answer.get("stage") or "",
         )
+
+    async def case(self, device_id: str, case_id: str) -> Json:
+        answer: Json = await self._send("GET", f"devices/{device_id}/cases/{case_id}")
+        return answer
+
+    async def imprint(self, device_id: str, token_id: str, stroke: int) -> Json:
+        """`token_id`: hex."""
+        answer: Json = await self._send("GET", f"devices/{device_id}/imprints/{token_id}/{stroke}")
+        return answer
+
+    async def spoiled(self, device_id: str, *, event: bytes, preview: bytes) -> Json:
+        return await self._seen(f"devices/{device_id}/spoiled", event, preview)
+
+    async def swept(self, device_id: str, *, event: bytes, preview: bytes) -> Json:
+        return await self._seen(f"devices/{device_id}/sweeps/pages", event, preview)
+
+    async def label(self, device_id: str, label: Json) -> None:
+        """`label`: {token_id, stroke, label_id, printer, outcome: printed, stuck or spoiled}."""
+        await self._send("POST", f"devices/{device_id}/labels", json=label)
 
     async def scan(self, device_id: str, *, event: bytes, photo: bytes) -> Json:
         files = {"event": ("event.cose", event, "application/cose"), "photo": ("photo.jpg", photo, "image/jpeg")}
@@ -111,6 +151,15 @@ class HeadOffice:
                 offset = int(answer.headers["Upload-Offset"])
                 file.seek(offset)
 
+    async def _seen(self, path: str, event: bytes, preview: bytes) -> Json:
+        """A signed event, and the preview that it names."""
+        files = {
+            "event": ("event.cose", event, "application/cose"),
+            "preview": ("preview.jpg", preview, "image/jpeg"),
+        }
+        answer: Json = await self._send("POST", path, files=files)
+        return answer
+
     async def _post(self, path: str, body: Json) -> Json:
         answer: Json = await self._send("POST", path, json=body)
         return answer
@@ -120,15 +169,36 @@ class HeadOffice:
         return response.json() if response.content else {}
 
     async def _raw(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx arguments
+        built = self._client.build_request(method, path, **request)
         try:
-            response = await self._client.request(method, path, **request)
+            response = await self._client.send(built)
         except httpx.HTTPError as error:
-            raise HeadOfficeUnreachable(type(error).__name__) from error
+            if self._carry is None or not self._carry.present or not may_be_carried(_inner(built)):
+                raise HeadOfficeUnreachable(type(error).__name__) from error
+            response = await self._by_phone(built)
         if response.is_success:
             return response
         if response.status_code >= 500:
             raise HeadOfficeUnreachable(f"error {response.status_code}")
         raise _refusal(response)
+
+    async def _by_phone(self, request: httpx.Request) -> httpx.Response:
+        """Raises: HeadOfficeUnreachable."""
+        if self._carry is None:
+            raise HeadOfficeUnreachable("no phone")
+        answered = await self._carry.send(
+            request.method,
+            _inner(request),
+            content_type=request.headers.get("content-type", ""),
+            body=await request.aread(),
+        )
+        headers = {"content-type": answered.content_type}
+        return httpx.Response(answered.status, headers=headers, content=answered.body, request=request)
+
+
+def _inner(request: httpx.Request) -> str:
+    """The path below /gateway/v1/, with its query."""
+    return request.url.raw_path.decode().partition("/gateway/v1/")[2]
 
 
 def _refusal(response: httpx.Response) -> HeadOfficeRefused:

@@ -1,0 +1,111 @@
+"""After each press: what headquarters sees on the imprint's photo, and a bad one cancelled for a spare."""
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+
+from firmware_protocol import events, messages
+from gateway.bulk import BulkLink
+from gateway.carrying import Carrying
+from gateway.desk import Desk
+from gateway.errors import GatewayError, HeadOfficeRefused, HeadOfficeUnreachable
+from gateway.rules import facts
+from gateway.rules.session import Do
+from gateway.rules.state import BAD_GRADES
+
+POLL_S: Final = 0.5
+PATIENCE: Final = 120
+"""Polls for one imprint; after that the person who reviews it finds out."""
+TELL_AGAIN_S: Final = 2.0
+
+log = structlog.get_logger("gateway.imprints")
+
+
+class Imprints:
+    def __init__(
+        self, desk: Desk, bulk: BulkLink, carrying: Carrying, *, poll_s: float = POLL_S, patience: int = PATIENCE
+    ) -> None:
+        self._desk = desk
+        self._bulk = bulk
+        self._carrying = carrying
+        self._poll_s = poll_s
+        self._patience = patience
+        desk.does[Do.SPOIL] = self.spoil
+
+    def learn(self, body: events.Body) -> None:
+        if isinstance(body, events.Done) and body.token_id.hex() == self._desk.session.token_id:
+            title = self._desk.session.title
+            self._desk.device.spawn(self._show(body))
+            self._desk.device.spawn(self._watch(body.token_id.hex(), body.stroke, title))
+
+    async def _show(self, done: events.Done) -> None:
+        try:
+            self._desk.show(f"{done.token_id.hex()}-{done.stroke}", await self._bulk.fetch(done.preview_digest))
+        except GatewayError as error:
+            log.info("no_picture", error=str(error))
+
+    async def _watch(self, token_id: str, stroke: int, title: str) -> None:
+        for _ in range(self._patience):
+            await asyncio.sleep(self._poll_s)
+            try:
+                answer = await self._desk.office.head_office.imprint(self._desk.device.device_id, token_id, stroke)
+            except HeadOfficeUnreachable:
+                continue
+            except HeadOfficeRefused as error:
+                log.info("imprint_not_judged", code=error.code)
+                return
+            if answer["state"] != "pending":
+                self._judged(token_id, stroke, title, answer)
+                return
+
+    def _judged(self, token_id: str, stroke: int, title: str, answer: dict[str, Any]) -> None:
+        grade = str(answer["grade"])
+        if answer["state"] == "look_here" and grade == "clear":
+            grade = "unclear"
+        here = any((i.token_id, i.stroke) == (token_id, stroke) for i in self._desk.session.imprints)
+        if here:
+            text = str(answer.get("text") or "")
+            self._desk.step(facts.ImprintJudged(token_id=token_id, stroke=stroke, grade=grade, text=text))
+        elif grade in BAD_GRADES:  # its job is over: it stays in the list
+            self._desk.leave("look_at_imprint", token_id=token_id, stroke=stroke, title=title)
+
+    def choose(self, *, spoil: bool) -> None:
+        """The keeper decides about the first bad imprint."""
+        waiting = self._desk.session.redo
+        if waiting and not spoil:
+            page = f"{self._desk.session.title}, {waiting[0].page}"
+            self._desk.note("kept_faint", about=page, words=waiting[0].grade)
+        self._desk.step(facts.RedoChosen(spoil=spoil))
+        self._desk.look_at_tray()
+
+    async def spoil(self) -> None:
+        """The device prints CANCELLED on the sheet and photographs it; headquarters frees the place."""
+        if not self._desk.session.redo:
+            return
+        bad = self._desk.session.redo[0]
+        async with self._desk.turn:
+            try:
+                request = messages.SpoilRequest(token_id=bytes.fromhex(bad.token_id), stroke=bad.stroke)
+                spoiled = await self._desk.device.ask(request, messages.Spoiled, slow=True)
+                event, preview = await asyncio.gather(
+                    self._carrying.event(spoiled.seq), self._bulk.fetch(spoiled.preview_digest, urgent=True)
+                )
+                self._desk.show("page", preview)
+                answer = await self._tell(event, preview)
+            except GatewayError as error:
+                self._desk.wrong(error)
+                return
+        self._desk.step(facts.SheetSpoiled(accepted=bool(answer["accepted"]), text=str(answer.get("text") or "")))
+        self._desk.look_at_tray()
+
+    async def _tell(self, event: bytes, preview: bytes) -> dict[str, Any]:
+        """The sheet is cancelled on paper: headquarters has to hear of it, however long that takes."""
+        while True:
+            try:
+                return await self._desk.office.head_office.spoiled(
+                    self._desk.device.device_id, event=event, preview=preview
+                )
+            except HeadOfficeUnreachable as error:
+                self._desk.wrong(error)
+                await asyncio.sleep(TELL_AGAIN_S)

@@ -1,0 +1,113 @@
+"""A device without a coder: one label for each copy, printed after the strokes, stuck on, photographed."""
+
+import structlog
+
+from firmware_protocol import events, messages, trace
+from firmware_protocol.errors import ProtocolError
+from firmware_protocol.messages import Feature
+from gateway.desk import Desk
+from gateway.errors import GatewayError, OutOfOrder
+from gateway.labels.book import LabelBook
+from gateway.labels.errors import AlreadyPrinted, LabelError
+from gateway.labels.label import Label, LabelOutcome, LabelPrinter
+from gateway.labels.printing import print_label
+from gateway.rules import facts
+from gateway.rules.session import Do, Sticker
+
+log = structlog.get_logger("gateway.sticking")
+
+
+class Sticking:
+    def __init__(self, desk: Desk, book: LabelBook, printer: LabelPrinter | None, *, trace_host: str) -> None:
+        self._desk = desk
+        self._book = book
+        self._printer = printer
+        self._host = trace_host
+        desk.does |= {Do.PRINT: self.print, Do.LABEL: self.photograph}
+
+    def learn(self, body: events.Body) -> None:
+        """The last stroke of a copy is done: that copy needs a label. Call before the session hears of the stroke."""
+        session, hello = self._desk.session, self._desk.device.hello
+        if not isinstance(body, events.Done) or body.token_id.hex() != session.token_id or session.plan is None:
+            return
+        if hello is None or hello.features & Feature.INLINE_CODER:
+            return
+        copies = [copy for _page, copy in session.plan.pages]
+        copy = copies[body.stroke - 1] if body.stroke <= len(copies) else 1
+        if copy in copies[body.stroke :]:
+            return
+        try:
+            url, short = trace.url(body.trace_code, host=self._host), trace.short_code(body.trace_code)
+        except ProtocolError as error:
+            log.warning("odd_code", error=str(error))
+            return
+        sticker = Sticker(token_id=session.token_id, stroke=body.stroke, copy=copy, url=url, short=short)
+        self._desk.step(facts.LabelsOwed(stickers=(sticker,)))
+
+    def _next(self) -> Sticker:
+        """Raises: OutOfOrder."""
+        waiting = (sticker for sticker in self._desk.session.stickers if sticker.state in ("print", "stick"))
+        found = next(waiting, None)
+        if found is None:
+            raise OutOfOrder("No label is needed here.")
+        return found
+
+    async def print(self, *, again: bool = False) -> None:
+        """The next label; a second one for the same imprint says so on itself."""
+        try:
+            sticker = self._next()
+            if self._printer is None:
+                raise OutOfOrder(
+                    "No label printer is set up at this gateway. The sheet is stamped; its label is missing."
+                )
+            await print_label(self._printer, self._label(sticker), book=self._book, again=again)
+        except AlreadyPrinted:
+            pass  # it lies in the printer's tray
+        except GatewayError as error:
+            self._desk.wrong(error)
+            return
+        self._desk.step(facts.LabelPrinted(stroke=sticker.stroke))
+        self._desk.look_at_tray()
+
+    def _label(self, sticker: Sticker) -> Label:
+        return Label(
+            device_id=self._desk.device.device_id,
+            token_id=bytes.fromhex(sticker.token_id),
+            stroke=sticker.stroke,
+            url=sticker.url,
+            short_code=sticker.short,
+            number=sticker.stroke,
+            of=max(self._desk.session.strokes_total, sticker.stroke),
+        )
+
+    async def photograph(self) -> None:
+        """The sheet with its label lies still."""
+        try:
+            sticker = self._next()
+            request = messages.LabelRequest(token_id=bytes.fromhex(sticker.token_id), stroke=sticker.stroke)
+            async with self._desk.turn:
+                await self._desk.device.ask(request, messages.Labelled, slow=True)
+        except GatewayError as error:
+            self._desk.wrong(error)
+            return
+        self._decide(sticker, LabelOutcome.STUCK)
+        self._desk.step(facts.LabelEnded(stroke=sticker.stroke, confirmed=True))
+        self._desk.look_at_tray()
+
+    def leave(self) -> None:
+        """The keeper goes on without it: stamped, label missing. Raises: OutOfOrder."""
+        sticker = self._next()
+        session = self._desk.session
+        self._desk.leave("label_missing", token_id=sticker.token_id, stroke=sticker.stroke, title=session.title)
+        self._desk.step(facts.LabelEnded(stroke=sticker.stroke, confirmed=False))
+
+    def _decide(self, sticker: Sticker, outcome: LabelOutcome) -> None:
+        records = self._book.of_stroke(bytes.fromhex(sticker.token_id), sticker.stroke)
+        try:
+            for record in records[-1:]:
+                self._book.decide(record.label_id, outcome)
+            for record in records[:-1]:
+                if record.outcome is not LabelOutcome.FAILED:
+                    self._book.decide(record.label_id, LabelOutcome.SPOILED)  # printed again: the earlier one is waste
+        except LabelError as error:
+            log.warning("label_not_decided", error=str(error))
