@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
-from paho.mqtt.client import Client
 from starlette.middleware.gzip import GZipMiddleware
 
 from dashboard.pages import asking, devices, inbox, ledger, live, login, requests, seals, trust
@@ -18,6 +17,7 @@ from server.app import ROUTERS
 from server.archive import routes as archive
 from server.core import http
 from server.core.runtime import Runtime
+from server.devices.downlink import CLIENT_ID as DOWNLINK_ID
 from server.devices.downlink import Downlink
 from server.devices.live import LiveDevices
 from server.events import service as events
@@ -57,15 +57,8 @@ def create_app(runtime: Runtime) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
-    address = broker_address(runtime.settings)
-
-    def configure(client: Client) -> None:
-        if address.username is not None:
-            client.username_pw_set(address.username, address.password)
-        if address.tls is not None:
-            client.tls_set_context(address.tls)
-
-    downlink = Downlink(runtime, app.state.live, host=address.host, port=address.port, configure=configure)
+    address = broker_address(runtime, DOWNLINK_ID)
+    downlink = Downlink(runtime, app.state.live, host=address.host, port=address.port, configure=address.prepare)
     downlink.start()
     try:
         yield

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,37 @@ def run(home: Home) -> None:
     except GatewayError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(2) from error
+
+
+@app.command()
+def enrol(
+    home: Home,
+    *,
+    server: Annotated[str, typer.Option(help="https://HOST:PORT of headquarters.")],
+    gateway_id: Annotated[str, typer.Option("--id", help="Name that headquarters gave this gateway.")],
+    authority: Annotated[str, typer.Option(help="SHA-256 fingerprint of headquarters' authority, as /trust shows it.")],
+    secret_file: Annotated[Path | None, typer.Option(help="A file with the secret; without it you are asked.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Connect this box to headquarters: pins its authority, fetches a certificate, writes gateway.json."""
+    from gateway.enrolment import enrol as connect
+
+    try:
+        # Never an argument: every user of this machine can read those.
+        secret = secret_file.read_text().strip() if secret_file else typer.prompt("Secret", hide_input=True, err=True)
+        answer = asyncio.run(
+            connect(home, gateway_id=gateway_id, server_url=server, secret=secret, fingerprint=authority)
+        )
+    except (GatewayError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from error
+    if as_json:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        return
+    sys.stdout.write(
+        f"{gateway_id} is enrolled; broker {answer['mqtt_url']}.\n"
+        f"Next: name its devices in {home / 'gateway.json'}, then: cinnabar-gateway doctor --home {home}\n"
+    )
 
 
 def main() -> None:

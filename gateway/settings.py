@@ -94,15 +94,14 @@ class GatewaySettings(BaseModel):
     server_url: str
     secret: str
     ca_file: str | None = None
-    mqtt_url: str
+    mqtt_url: Annotated[str, Field(pattern=r"^mqtts?://[^/@]+$")]
     """mqtts://HOST:PORT, or mqtt://HOST:PORT for a broker on this machine."""
     mqtt_username: str | None = None
     mqtt_password: str | None = None
     """With user and password the certificate is not used."""
-    certificate_file: str = "tls/cert.pem"
-    key_file: str = "tls/key.pem"
-    """What lets this gateway in at an mqtts broker; `cinnabar-gateway enrol` makes them, and they renew themselves.
-    Relative names, also that of `ca_file`, start at HOME."""
+    certificate_file: str = "tls/gateway.pem"
+    """Certificate and key that let this gateway in at an mqtts broker; `cinnabar-gateway enrol` makes them, and they
+    renew themselves. A relative name, also that of `ca_file`, starts at HOME."""
     listen: str = "127.0.0.1:0"
     devices: tuple[DeviceSettings, ...] = ()
     demo: bool = False
@@ -126,7 +125,7 @@ class GatewaySettings(BaseModel):
         return self.broker_tls and self.mqtt_password is None
 
 
-_FILES: Final = ("ca_file", "certificate_file", "key_file")
+_FILES: Final = ("ca_file", "certificate_file")
 
 
 def load(home: Path) -> GatewaySettings:

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "demo": "Show one complete stamping on this machine, then leave the dashboard running.",
     "serve": "Run the server: web, public pages, ledger and workers.",
     "init": "Make the keys, the offline root, the local CA and the database of an installation.",
+    "broker": "Write the certificates that your own Mosquitto needs; run it again to renew them.",
     "doctor": "Say what is missing or wrong on this machine.",
     "verify": "Check a bundle, a sealed PDF, a code or a photo of one, offline.",
     "inspect": "Compare a photo with the approved page.",

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -15,10 +16,15 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.clock import Clock
 from gateway.settings import GatewaySettings
+from gateway.uplink.certificate import BoxLogin, trust_context
 
 SESSION_EXPIRY_S: Final = 86_400
 KEEPALIVE_S: Final = 15
 WILL_DELAY_S: Final = 5
+IN_FLIGHT: Final = 256
+"""Not yet acknowledged by the broker: at 50 ms there and back, 5,000 a second."""
+QUEUED: Final = 1024
+"""Waiting in memory; whoever sends more is told to wait, and keeps it in the outbox."""
 DOWN_KINDS: Final = ("token", "permit", "receipt", "policy")
 
 OnDown = Callable[[str, str, bytes], None]
@@ -43,25 +49,43 @@ class Uplink(Protocol):
 
 
 class MqttUplink:
+    """`on_connected` and `on_down` are called in the network thread."""
+
     def __init__(
-        self, settings: GatewaySettings, *, birth: int, session_url: str, clock: Clock, on_down: OnDown
+        self,
+        settings: GatewaySettings,
+        *,
+        birth: int,
+        session_url: str,
+        clock: Clock,
+        on_down: OnDown,
+        on_connected: Callable[[], None],
     ) -> None:
         self._gateway = settings.gateway_id
         self._birth = birth
         self._session_url = session_url
         self._clock = clock
         self._on_down = on_down
+        self._on_connected = on_connected
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=settings.gateway_id, protocol=mqtt.MQTTv5, reconnect_on_failure=True
         )
-        self._client.username_pw_set(settings.mqtt_username or settings.gateway_id, settings.mqtt_password)
-        self._client.max_inflight_messages_set(64)
+        if settings.uses_certificate:
+            self._login = BoxLogin(settings)
+            self._client.tls_set_context(self._login.context)
+            self._client.on_pre_connect = lambda *_: self._renew_login()
+        else:
+            self._client.username_pw_set(settings.mqtt_username or settings.gateway_id, settings.mqtt_password)
+            if settings.broker_tls:
+                self._client.tls_set_context(trust_context(settings))
+        self._client.max_inflight_messages_set(IN_FLIGHT)
+        self._client.max_queued_messages_set(QUEUED)
         self._client.reconnect_delay_set(1, 8)
         self._client.on_socket_open = _no_delay
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
         self._client.will_set(self._topic("status"), self._status("lost"), qos=1, retain=True, properties=_will_delay())
-        self._host, self._port = settings.mqtt_host, settings.mqtt_port
+        self._host, self._port = settings.broker_address
 
     def start(self) -> None:
         """Connects in the background and keeps trying; never raises for a broker that is away."""
@@ -94,6 +118,13 @@ class MqttUplink:
             payload = json.dumps({"kind": kind, "sha256": sha256})
             self._client.publish(self._topic(f"up/ack/{device_id}"), payload, qos=1)
 
+    def _renew_login(self) -> None:
+        """An exception here would silently end paho's thread."""
+        try:
+            self._login.reload()
+        except (OSError, ssl.SSLError) as error:
+            log.warning("certificate_unreadable", error=str(error))
+
     def _topic(self, rest: str) -> str:
         return f"seal/v1/{self._gateway}/{rest}"
 
@@ -115,6 +146,7 @@ class MqttUplink:
             return
         client.subscribe([(self._topic(f"down/{kind}/+"), SubscribeOptions(qos=1)) for kind in DOWN_KINDS])
         client.publish(self._topic("status"), self._status("ready"), qos=1, retain=True)
+        self._on_connected()
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         """An exception here would silently end paho's thread, so nothing gets out."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.hazmat.primitives import serialization
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.embed import Server
 
@@ -92,12 +91,8 @@ def _opened_key(runtime: Runtime) -> Iterator[Path]:
     In memory where the system has /dev/shm, in a folder of mode 0700, and removed when the block ends.
     """
     key = runtime.keys.certificate_key(CertificateKey.TLS)
-    plain = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    memory = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
-    with tempfile.TemporaryDirectory(prefix="cinnabar-", dir=memory if memory.is_dir() else None) as folder:
-        keyfile.write_private(Path(folder) / "key.pem", plain)
+    with tempfile.TemporaryDirectory(prefix="cinnabar-", dir=keyfile.memory_folder()) as folder:
+        keyfile.write_private(Path(folder) / "key.pem", keyfile.plain_pem(key))
         yield Path(folder) / "key.pem"
 
 

@@ -127,6 +127,19 @@ def write_private(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def plain_pem(key: PrivateKeyTypes) -> bytes:
+    """PKCS#8 without a passphrase, for a library that takes nothing else; only into `memory_folder` or mode 0600."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def memory_folder() -> Path | None:
+    """A parent for private folders that never reach a disk, where the system has one."""
+    memory = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
+    return memory if memory.is_dir() else None
+
+
 def sync_folder(folder: Path) -> None:
     """Make a creation or rename in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -31,7 +31,8 @@ class Settings(BaseSettings):
     web_port: int = Field(default=8443, ge=0, le=65535)
     public_port: int = Field(default=8444, ge=0, le=65535)
     mqtt_url: str = ""
-    """mqtt://HOST:PORT or mqtts://...; empty: the embedded broker on loopback (see `mqtt_port`)."""
+    """mqtt://HOST:PORT or mqtts://HOST:PORT; empty: the embedded broker on loopback (see `mqtt_port`). With mqtts
+    and no user in it each role logs in with its own certificate."""
     mqtt_port: int = Field(default=18883, ge=0, le=65535)
     """Loopback port of the embedded broker."""
     blob_url: str = ""
@@ -96,3 +97,12 @@ class Settings(BaseSettings):
             return "127.0.0.1", self.mqtt_port
         parts = urlsplit(self.mqtt_url)
         return parts.hostname or "127.0.0.1", parts.port or (8883 if parts.scheme == "mqtts" else 1883)
+
+    @property
+    def gateway_mqtt_url(self) -> str:
+        """The broker as gateways reach it: no user or password, and never this machine's own loopback name."""
+        if not self.mqtt_url:
+            return f"mqtt://127.0.0.1:{self.mqtt_port}"
+        host, port = self.broker_address
+        reached = self.host if host in {"localhost", "127.0.0.1", "::1"} else host
+        return f"{urlsplit(self.mqtt_url).scheme}://{reached}:{port}"

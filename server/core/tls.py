@@ -33,9 +33,9 @@ def create_ca(settings: Settings, keys: KeyStore, *, now: dt.datetime) -> None:
     common = f"{'DEMO ' if settings.demo else ''}Cinnabar local authority for {settings.host}"
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common[:64])])
     certificate = (
-        _builder(name, name, key.public_key(), now=now, lifetime=CA_LIFETIME)
+        certificate_builder(name, name, key.public_key(), now=now, lifetime=CA_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(ca=True), critical=True)
+        .add_extension(key_usage(ca=True), critical=True)
         .add_extension(x509.NameConstraints(permitted_subtrees=_constraints(settings), excluded_subtrees=None), True)
         .sign(key, hashes.SHA256())
     )
@@ -51,23 +51,31 @@ def ensure_certificate(settings: Settings, keys: KeyStore, *, now: dt.datetime) 
         names = current.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         if current.not_valid_after_utc - now > RENEW_BEFORE and set(names) == set(_names(settings)):
             return path
-    ca = x509.load_pem_x509_certificate(ca_certificate_pem(settings))
-    ca_key = keys.certificate_key(CertificateKey.CA)
-    key = keys.certificate_key(CertificateKey.TLS)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, settings.host[:64])])
-    certificate = (
-        _builder(subject, ca.subject, key.public_key(), now=now, lifetime=CERTIFICATE_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(ca=False), critical=True)
-        .add_extension(x509.SubjectAlternativeName(_names(settings)), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
+    certificate = issue_for_host(
+        settings, keys, public_key=keys.certificate_key(CertificateKey.TLS).public_key(), now=now
     )
     fresh = path.with_suffix(".new")
     fresh.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     fresh.rename(path)
     return path
+
+
+def issue_for_host(
+    settings: Settings, keys: KeyStore, *, public_key: ec.EllipticCurvePublicKey, now: dt.datetime
+) -> x509.Certificate:
+    """A server's certificate for every name of this installation: for our HTTPS, and for a broker that stands here."""
+    ca = x509.load_pem_x509_certificate(ca_certificate_pem(settings))
+    ca_key = keys.certificate_key(CertificateKey.CA)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, settings.host[:64])])
+    return (
+        certificate_builder(subject, ca.subject, public_key, now=now, lifetime=CERTIFICATE_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(key_usage(ca=False), critical=True)
+        .add_extension(x509.SubjectAlternativeName(_names(settings)), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
 
 
 def ca_certificate_pem(settings: Settings) -> bytes:
@@ -85,7 +93,7 @@ def _folder(settings: Settings) -> Path:
     return settings.home / "tls"
 
 
-def _builder(
+def certificate_builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, now: dt.datetime, lifetime: dt.timedelta
 ) -> x509.CertificateBuilder:
     return (
@@ -100,7 +108,7 @@ def _builder(
     )
 
 
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
+def key_usage(*, ca: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not ca,
         content_commitment=False,

@@ -20,8 +20,11 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from server.core.client_tls import RoleLogin
+
 CLIENT_ID: Final = "cinnabar-ledger"
-"""Fixed: the broker keeps this client's session, and what arrives in it, while the ledger is away."""
+"""Fixed: the broker keeps this client's session, and what arrives in it, while the ledger is away. With a certificate
+it is the user name too."""
 SESSION_EXPIRY_S: Final = 7 * 86_400
 KEEPALIVE_S: Final = 15
 EVENT, ACK, STATUS = "evt", "ack", "status"
@@ -32,13 +35,32 @@ log = structlog.get_logger("ledger.mqtt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """`tls`: trust settings for mqtts; None is plain TCP, for loopback only."""
+    """`login`: this role's certificate; `tls`: trust alone, beside a user in the URL; neither: plain TCP."""
 
     host: str
     port: int
     username: str | None = None
     password: str | None = None
     tls: ssl.SSLContext | None = None
+    login: RoleLogin | None = None
+
+    def prepare(self, client: mqtt.Client) -> None:
+        """Before `client` connects for the first time."""
+        if self.username is not None:
+            client.username_pw_set(self.username, self.password)
+        if self.login is not None:
+            client.tls_set_context(self.login.context)
+            client.on_pre_connect = lambda *_: self._renew()
+        elif self.tls is not None:
+            client.tls_set_context(self.tls)
+
+    def _renew(self) -> None:
+        """An exception here would silently end paho's thread."""
+        try:
+            if self.login is not None:
+                self.login.renew()
+        except Exception:
+            log.exception("broker_login_not_renewed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +87,7 @@ class Consumer:
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True
         )
-        if address.username is not None:
-            self._client.username_pw_set(address.username, address.password)
-        if address.tls is not None:
-            self._client.tls_set_context(address.tls)
+        address.prepare(self._client)
         self._client.max_inflight_messages_set(100)
         self._client.reconnect_delay_set(1, 8)
         self._client.on_socket_open = _no_delay

@@ -5,7 +5,6 @@ EXISTS, the same on both databases, and nothing to lose when a process dies betw
 """
 
 import json
-import ssl
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import Session
 
+from server.core.client_tls import RoleLogin, trust_context
 from server.core.runtime import Runtime
 from server.core.settings import Settings
 from server.core.signer import Purpose
@@ -24,7 +24,7 @@ from server.jobs import service as jobs
 from server.ledger import log_store
 from server.ledger.batch import Arrival
 from server.ledger.checkpoint import origin_of
-from server.ledger.consumer import ACK, EVENT, STATUS, BrokerAddress, Consumer, Delivery
+from server.ledger.consumer import ACK, CLIENT_ID, EVENT, STATUS, BrokerAddress, Consumer, Delivery
 from server.ledger.errors import Fenced
 from server.ledger.lease import LEASE
 from server.ledger.log_store import ChainKey
@@ -76,7 +76,7 @@ def run(runtime: Runtime, *, stop: threading.Event, ready: Callable[[], None], o
         clock=runtime.clock,
         resend_s=options.resend_s,
     )
-    consumer = Consumer(broker_address(runtime.settings), receive_maximum=options.receive_maximum)
+    consumer = Consumer(broker_address(runtime, CLIENT_ID), receive_maximum=options.receive_maximum)
     _open(sequencer, stop)
     try:
         desk.load()
@@ -93,17 +93,23 @@ def project_events(db: Session, first: int, last: int, now: datetime) -> None:
     jobs.enqueue(db, PROJECT_EVENTS, {"from": first, "to": last}, now=now)
 
 
-def broker_address(settings: Settings) -> BrokerAddress:
-    """User and password may stand in `mqtt_url`; mqtts trusts the installation's own CA besides the system's."""
+def broker_address(runtime: Runtime, client_id: str) -> BrokerAddress:
+    """Where the broker is and how the role `client_id` logs in there.
+
+    User and password may stand in `mqtt_url`. Without them mqtts means one certificate a role: the broker makes the
+    user name the client id, and two clients of one user would put each other out.
+    """
+    settings = runtime.settings
     host, port = settings.broker_address
     parts = urlsplit(settings.mqtt_url)
-    tls = None
-    if parts.scheme == "mqtts":
-        tls = ssl.create_default_context()
-        own_ca = settings.home / "tls" / "ca.pem"
-        if own_ca.is_file():
-            tls.load_verify_locations(cafile=own_ca)
-    return BrokerAddress(host=host, port=port, username=parts.username, password=parts.password, tls=tls)
+    if parts.scheme != "mqtts":
+        return BrokerAddress(host=host, port=port, username=parts.username, password=parts.password)
+    if parts.username is None:
+        login = RoleLogin(settings, runtime.keys, name=client_id, clock=runtime.clock)
+        return BrokerAddress(host=host, port=port, login=login)
+    return BrokerAddress(
+        host=host, port=port, username=parts.username, password=parts.password, tls=trust_context(settings)
+    )
 
 
 def _open(sequencer: Sequencer, stop: threading.Event) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.outbox import KeptEvent, OpenJob, Outbox
+from gateway.outbox import BEGINNING, KeptEvent, OpenJob, Outbox
 
 
 @pytest.fixture
@@ -19,15 +19,14 @@ def kept(seq: int, *, device: str = "CB-1", generation: int = 1) -> KeptEvent:
 def test_events_survive_and_leave_only_when_settled(path: Path) -> None:
     outbox = Outbox(path)
     outbox.keep([kept(1), kept(2), kept(3)])
-    for event in outbox.unsent("CB-1", limit=10):
-        outbox.mark_sent(event)
+    assert outbox.after("CB-1", BEGINNING, limit=2) == [kept(1), kept(2)]
+    assert outbox.after("CB-1", kept(2).place, limit=2) == [kept(3)]
     outbox.close()
     outbox = Outbox(path)
-    assert outbox.unsent("CB-1", limit=10) == []
     assert outbox.counts()["events"] == 3, "sent is not safe"
     outbox.settle("CB-1", 1, 2)
-    outbox.send_again("CB-1")
-    assert outbox.unsent("CB-1", limit=10) == [kept(3)]
+    assert outbox.after("CB-1", BEGINNING, limit=10) == [kept(3)]
+    assert outbox.counts()["events"] == 1
     outbox.close()
 
 
@@ -45,7 +44,7 @@ def test_a_receipt_for_one_generation_leaves_the_next(path: Path) -> None:
     outbox = Outbox(path)
     outbox.keep([kept(1), kept(1, generation=2)])
     outbox.settle("CB-1", 1, 9)
-    assert outbox.unsent("CB-1", limit=9) == [kept(1, generation=2)]
+    assert outbox.after("CB-1", BEGINNING, limit=9) == [kept(1, generation=2)]
     outbox.close()
 
 
@@ -54,8 +53,10 @@ def test_photos_are_owed_until_named(path: Path) -> None:
     outbox.keep([kept(1)], photos=[("CB-1", b"full"), ("CB-1", b"preview")])
     assert outbox.photos_owed("CB-1") == [b"full", b"preview"]
     outbox.photo_uploaded(b"full")
+    outbox.photo_uploaded(b"full")
     assert outbox.photos_owed("CB-1") == [b"preview"]
-    outbox.photo_settled(b"preview")
+    assert outbox.counts() == {"events": 1, "photos": 1}
+    outbox.settle("CB-1", 1, 0, photos=[b"preview", b"full"])
     assert outbox.counts() == {"events": 1, "photos": 0}
     outbox.close()
 
