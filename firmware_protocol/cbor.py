@@ -29,7 +29,7 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any CBOR value
     except Exception as error:
         raise Malformed("not CBOR") from error
     _check(value, depth=0)
-    if encode(value) != data:
+    if cbor2.dumps(value) != data:  # in the order it came; _check looked at that order
         raise Malformed("not deterministic CBOR (RFC 8949 section 4.2.1), or bytes after its end")
     return value
 
@@ -42,21 +42,32 @@ def decode_map(data: bytes) -> dict[int, Any]:
     return value
 
 
+_LEAVES: Final = frozenset((bytes, str, bool, type(None)))
+
+
 def _check(value: object, *, depth: int) -> None:
+    """Leaves are looked at before the call: most of a message is leaves."""
     if depth > MAX_DEPTH:
         raise Malformed(f"nested deeper than {MAX_DEPTH}")
-    match value:
-        case bool() | None | bytes() | str():
-            return
-        case int():
-            if not _INT_MIN <= value <= _INT_MAX:
-                raise Malformed("integer beyond 64 bits")
-        case list():
-            for item in value:
+    if isinstance(value, int):
+        if not _INT_MIN <= value <= _INT_MAX:
+            raise Malformed("integer beyond 64 bits")
+    elif isinstance(value, list | dict):
+        if isinstance(value, dict) and not _sorted(value):
+            raise Malformed("the keys of a map are not in order (RFC 8949 section 4.2.1)")
+        inside = value if isinstance(value, list) else [*value, *value.values()]
+        for item in inside:
+            if type(item) not in _LEAVES:
                 _check(item, depth=depth + 1)
-        case dict():
-            for key, item in value.items():
-                _check(key, depth=depth + 1)
-                _check(item, depth=depth + 1)
-        case _:
-            raise Malformed(f"{type(value).__name__} is not allowed here")
+    elif type(value) not in _LEAVES:
+        raise Malformed(f"{type(value).__name__} is not allowed here")
+
+
+def _sorted(value: dict[Any, Any]) -> bool:
+    """Whether the keys stand as `encode` would put them; duplicates were lost in reading and show in the length."""
+    last = -1
+    for key in value:
+        if type(key) is not int or key <= last:
+            return list(value) == list(cbor2.loads(encode(dict.fromkeys(value))))
+        last = key
+    return True

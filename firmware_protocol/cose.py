@@ -25,6 +25,11 @@ SIGNATURE_SIZE: Final = 64
 _TAG_SIGN1: Final = b"\xd2"
 _ALG: Final = 1
 _KID: Final = 4
+_HEAD: Final = bytes.fromhex("d28449a201320444")
+"""Tag 18, array of 4, byte string of 9: the map {1: -19, 4: and then the key id's 4 bytes}."""
+_AT_PROTECTED: Final = 3
+_AT_UNPROTECTED: Final = 12
+_AT_PAYLOAD: Final = 14
 
 
 class SigningKey(Protocol):
@@ -66,6 +71,28 @@ def parse1(data: bytes) -> Sign1:
 
     Raises: Malformed, WrongAlgorithm.
     """
+    return _parse_exact(data) or _parse_to_say_why(data)
+
+
+def _parse_exact(data: bytes) -> Sign1 | None:
+    """The one deterministic encoding, taken apart by position; None for anything else."""
+    if not data.startswith(_HEAD) or data[_AT_UNPROTECTED : _AT_UNPROTECTED + 1] != b"\xa0":
+        return None
+    at = _AT_PAYLOAD + {b"\x58": 1, b"\x59": 2}.get(data[_AT_PAYLOAD - 1 : _AT_PAYLOAD], 0)
+    end = len(data) - SIGNATURE_SIZE - 2
+    if end < at or data[end : end + 2] != b"\x58\x40":
+        return None
+    if data[_AT_PAYLOAD - 1 : end] != _string(data[at:end]):  # another length, or not the shortest way to say it
+        return None
+    return Sign1(
+        protected=data[_AT_PROTECTED:_AT_UNPROTECTED],
+        key_id=data[len(_HEAD) : _AT_UNPROTECTED],
+        payload=data[at:end],
+        signature=data[end + 2 :],
+    )
+
+
+def _parse_to_say_why(data: bytes) -> Sign1:
     if data[:1] != _TAG_SIGN1:
         raise Malformed("not a tagged COSE_Sign1 (RFC 9052 section 2)")
     parts = cbor.decode(data[1:])
@@ -119,4 +146,14 @@ def keyring(*public_keys: bytes) -> dict[bytes, bytes]:
 
 
 def _to_be_signed(protected: bytes, payload: bytes, purpose: Purpose) -> bytes:
-    return cbor.encode(["Signature1", protected, purpose.aad, payload])
+    return b"\x84\x6aSignature1" + _string(protected) + _string(purpose.aad) + _string(payload)
+
+
+def _string(data: bytes) -> bytes:
+    """A CBOR byte string."""
+    size = len(data)
+    if size < 24:
+        return bytes((0x40 + size,)) + data
+    if size < 256:
+        return bytes((0x58, size)) + data
+    return cbor.encode(data)

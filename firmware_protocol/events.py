@@ -179,9 +179,10 @@ class ExtraStroke:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     token_id: bytes = label(1, size=16)
-    copy: int = label(2)
+    copy: int = label(2)  # the stroke that the label belongs to
     trace_code: bytes = label(3, most=MAX_CODE)
     photo_digest: bytes = label(4, size=32)
+    preview_digest: bytes | None = label(5, size=32, optional=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ class Receipt:
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -26,6 +26,16 @@ class _Field:
     optional: bool
     size: int | None
     most: int | None
+    fits: Callable[[Any], bool]  # quickly true for a plain value that may stay as it is; `_typed` decides the rest
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is read again for every message of a class."""
+
+    fields: dict[int, _Field]
+    required: tuple[_Field, ...]
+    grows: bool
 
 
 def label(number: int, *, size: int | None = None, most: int | None = None, optional: bool = False) -> Any:  # noqa: ANN401 - dataclass field
@@ -51,19 +61,26 @@ def from_map(cls: type[T], data: Mapping[int, Any]) -> T:
 
     Raises: UnknownClaim for an unknown label, Malformed for anything else that does not fit.
     """
-    if not all(type(key) is int for key in data):  # true would pass for 1
-        raise Malformed(f"{cls.__name__} has a label that is no integer")
-    fields = {field.number: field for field in _fields(cls)}
-    unknown = set(data) - set(fields)
-    if unknown and not getattr(cls, "GROWS", False):
-        raise UnknownClaim(f"{cls.__name__} has no label {min(unknown)}")
+    plan = _plan(cls)
+    if not (plan.grows or data.keys() <= plan.fields.keys()):
+        raise _no_label(cls, plan, data)
     arguments: dict[str, Any] = {}
-    for number, field in fields.items():
-        if number in data:
-            arguments[field.name] = _typed(cls.__name__, field, field.kind, data[number])
-        elif not field.optional:
-            raise Malformed(f"{cls.__name__} lacks label {number} ({field.name})")
+    for number, raw in data.items():
+        if type(number) is not int:  # true would pass for 1
+            raise _no_label(cls, plan, data)
+        field = plan.fields.get(number)
+        if field is not None:
+            arguments[field.name] = raw if field.fits(raw) else _typed(cls.__name__, field, field.kind, raw)
+    for field in plan.required:
+        if field.name not in arguments:
+            raise Malformed(f"{cls.__name__} lacks label {field.number} ({field.name})")
     return cls(**arguments)
+
+
+def _no_label(cls: type, plan: "_Plan", data: Mapping[int, Any]) -> Malformed:
+    if not all(type(key) is int for key in data):
+        return Malformed(f"{cls.__name__} has a label that is no integer")
+    return UnknownClaim(f"{cls.__name__} has no label {min(set(data) - set(plan.fields))}")
 
 
 def _plain(item: Any) -> Any:  # noqa: ANN401
@@ -124,6 +141,10 @@ def _fields(cls: type) -> tuple[_Field, ...]:
     return _cached_fields(cls)
 
 
+def _plan(cls: type) -> _Plan:
+    return _cached_plan(cls)
+
+
 @cache
 def _cached_fields(cls: Any) -> tuple[_Field, ...]:  # noqa: ANN401 - mypy does not take a class for Hashable
     hints = get_type_hints(cls)
@@ -135,5 +156,29 @@ def _cached_fields(cls: Any) -> tuple[_Field, ...]:  # noqa: ANN401 - mypy does 
             kind = next(part for part in get_args(kind) if part is not type(None))
             optional = True
         meta = field.metadata
-        fields.append(_Field(field.name, meta["number"], kind, optional, meta["size"], meta["most"]))
+        size, most = meta["size"], meta["most"]
+        fields.append(_Field(field.name, meta["number"], kind, optional, size, most, _quick_check(kind, size, most)))
     return tuple(fields)
+
+
+@cache
+def _cached_plan(cls: Any) -> _Plan:  # noqa: ANN401 - as above
+    fields = _fields(cls)
+    return _Plan(
+        fields={field.number: field for field in fields},
+        required=tuple(field for field in fields if not field.optional),
+        grows=getattr(cls, "GROWS", False),
+    )
+
+
+def _quick_check(kind: Any, size: int | None, most: int | None) -> Callable[[Any], bool]:  # noqa: ANN401 - a type or alias
+    """The plain cases of `_typed`, without its words."""
+    if kind is int:
+        return lambda raw: type(raw) is int and raw >= 0
+    if kind is bool:
+        return lambda raw: type(raw) is bool
+    if kind is bytes and size is not None:
+        return lambda raw: type(raw) is bytes and len(raw) == size
+    if kind in (bytes, str) and size is None and most is not None:
+        return lambda raw: type(raw) is kind and len(raw) <= most
+    return lambda _raw: False

@@ -22,6 +22,9 @@ MAX_TOKEN: Final = 230
 MAX_LIFE_S: Final = 600
 """exi + unlock window: an unconsumed token is a lease of at most ten minutes (design: D4)."""
 
+MAX_POLICY: Final = 0xFF
+"""Two bits of PageCheck and six of Mode."""
+
 AUD: Final = 3
 EXP: Final = 4
 NBF: Final = 5
@@ -131,8 +134,8 @@ def read(payload: bytes) -> Token:
         raise UnknownClaim(f"token claim {min(unknown)} is unknown")
     seal = _claim(claims, SEAL, dict)
     policy = from_map(SealClaims, seal)
-    if policy.policy & 3 == 3:
-        raise UnknownClaim("page check 3 is not defined")
+    if policy.policy & 3 == 3 or policy.policy > MAX_POLICY:
+        raise UnknownClaim("page check 3 and policy bits above 128 are not defined")
     nonce = _optional(claims, CNONCE, bytes)
     token_id = _claim(claims, CTI, bytes)
     if len(token_id) != 16 or (nonce is not None and len(nonce) != 16):

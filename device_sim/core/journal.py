@@ -5,7 +5,8 @@ from typing import Final
 
 from device_sim.core import records
 from device_sim.core.errors import StorageFailed
-from device_sim.core.memory import EMPTY, Memory, remember, signed_event, snapshot_record
+from device_sim.core.folding import remember
+from device_sim.core.memory import EMPTY, Memory, signed_event, snapshot_record
 from device_sim.core.ports import Disk
 from device_sim.core.records import Kind, Record
 
@@ -120,6 +121,8 @@ class Journal:
     def _keep(self, record: Record) -> None:
         self._records.append(record)
         self._size += record.size
-        self.memory = remember(self.memory, record)
+        before, self.memory = self.memory, remember(self.memory, record)
+        if self.memory.generation != before.generation:
+            self._events.clear()
         if record.kind is Kind.EVENT:
             self._events[self.memory.seq] = record

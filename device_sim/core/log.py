@@ -1,7 +1,9 @@
 """Writes events: numbers, chains and signs them, and makes them durable before anything follows from them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from device_sim.core.errors import StorageFailed
 from device_sim.core.journal import Journal
 from device_sim.core.memory import NO_HEAD, Memory, event_record
 from device_sim.core.ports import Counter
@@ -18,6 +20,8 @@ class Identity:
     device_id: str
     model: str
     firmware: str
+    inline_coder: bool = True
+    """It prints the trace code beside the imprint; without one a label is printed and stuck on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +36,19 @@ class EventLog:
     """The device's own account. The mechanical counter is read for every write and stands in every event."""
 
     def __init__(
-        self, *, identity: Identity, journal: Journal, key: SigningKey, counter: Counter, time: Timekeeper
+        self,
+        *,
+        identity: Identity,
+        journal: Journal,
+        key: SigningKey,
+        counter: Counter,
+        time: Timekeeper,
+        later_key: Callable[[int], SigningKey] | None = None,
     ) -> None:
         self.journal = journal
         self._identity = identity
-        self._key = key
+        self._key_of = later_key
+        self._keys = {1: key}
         self._counter = counter
         self._time = time
         self._boot = journal.memory.boot + 1
@@ -44,6 +56,16 @@ class EventLog:
     @property
     def memory(self) -> Memory:
         return self.journal.memory
+
+    @property
+    def key(self) -> SigningKey:
+        """Of this generation: a released device begins the next with a key of its own."""
+        generation = self.memory.generation
+        if generation not in self._keys:
+            if self._key_of is None:
+                raise StorageFailed(f"there is no key of generation {generation}")
+            self._keys[generation] = self._key_of(generation)
+        return self._keys[generation]
 
     def write(self, *bodies: Body | Attached) -> None:
         """All of them, in one write and one sync. Raises: StorageFailed."""
@@ -67,14 +89,14 @@ class EventLog:
                 previous=previous,
                 time_ms=self._time.moment.unix_ms,
             )
-            signed = events.sign(Event(header=header, body=body), key=self._key)
+            signed = events.sign(Event(header=header, body=body), key=self.key)
             previous = events.chain_hash(signed)
             added.append(event_record(signed, attachment))
         if added:
             self.journal.append(added)
 
     def _active_head(self) -> bytes:
-        token = self.memory.open_token()
+        work = self.memory.work
         heads = self.memory.heads
-        slot = 0 if token is None else token.seal.slot
+        slot = 0 if work is None else work.slot
         return heads[slot] if slot < len(heads) else NO_HEAD

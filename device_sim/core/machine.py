@@ -5,20 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from device_sim.core import settle
+from device_sim.core import service, settle, sweep
 from device_sim.core.checks import No
+from device_sim.core.display import Display
 from device_sim.core.errors import OutOfOrder, StorageFailed
 from device_sim.core.journal import CAPACITY, RESERVE, Journal
 from device_sim.core.limits import RefusalBudget
 from device_sim.core.log import EventLog, Identity
 from device_sim.core.memory import NO_HEAD, Memory
 from device_sim.core.pairing import Pairing
+from device_sim.core.photographing import AfterPhoto, Shutter
 from device_sim.core.ports import NoShot, Parts, Shot
-from device_sim.core.replies import Replies
+from device_sim.core.replies import Replies, refusal_of
 from device_sim.core.requests import Requests
+from device_sim.core.sensors import Sensors
+from device_sim.core.sheets import Sheets
 from device_sim.core.stamping import Stamping
 from device_sim.core.timekeeping import Timekeeper
-from firmware_protocol import cbor, events, messages
+from firmware_protocol import events, messages
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.events import Body, Cause, ResetCause
 from firmware_protocol.messages import Message, State
@@ -39,6 +43,7 @@ _SIGNED: Final = (
     messages.ReceiptRequest,
     messages.PolicyRequest,
     messages.TimeRequest,
+    messages.RosterRequest,
 )
 """Requests that carry a signed object; a refusal of one is an event."""
 
@@ -64,13 +69,25 @@ class Device:
         time = self._time = Timekeeper(clock=parts.clock, rng=parts.rng)
         self._journal = Journal(parts.disk, capacity=self._capacity)
         log = self._log = EventLog(
-            identity=self._identity, journal=self._journal, key=parts.key, counter=parts.counter, time=time
+            identity=self._identity,
+            journal=self._journal,
+            key=parts.key,
+            counter=parts.counter,
+            time=time,
+            later_key=parts.later_key,
         )
         self._restart_at_ms = 0
         with self._guarded():
             self._log.write(*self._boot_events(cause))
             parts.photos.keep_only(self.memory.photos)
-        self._stamping = Stamping(parts=parts, log=log, time=time)
+        sensors = self._sensors = Sensors(log, cover_closed=self._cover_closed)
+        coder = self._identity.inline_coder
+        shutter = self._shutter = Shutter(parts=parts, log=log)
+        after = AfterPhoto(shutter=shutter, inline_coder=coder)
+        stamping = self._stamping = Stamping(
+            parts=parts, log=log, time=time, sensors=sensors, shutter=shutter, after=after
+        )
+        self._sheets = Sheets(parts=parts, log=log, stamping=stamping, shutter=shutter, inline_coder=coder)
         self._pairing = Pairing(device_id=self._identity.device_id, parts=parts, log=log, time=time)
         self._requests = Requests(
             identity=self._identity,
@@ -78,8 +95,10 @@ class Device:
             parts=parts,
             log=log,
             time=time,
-            stamping=self._stamping,
+            stamping=stamping,
             pairing=self._pairing,
+            sensors=sensors,
+            sheets=self._sheets,
         )
         self._replies = Replies()
         self._refusals = RefusalBudget(now_ms=time.uptime_ms)
@@ -89,11 +108,11 @@ class Device:
 
     def _boot_events(self, cause: ResetCause) -> list[Body]:
         torn: list[Body] = [events.Sensor(sensor=TORN_SENSOR, value=self._journal.torn)] if self._journal.torn else []
-        boot = events.Boot(cause=cause, public_key=self._parts.key.public_key)
-        if self.memory.seq == 0:
+        boot = events.Boot(cause=cause, public_key=self._log.key.public_key)
+        if self.memory.boot == 0:
             return [boot, *torn]
         counter = self._parts.counter.read()
-        return [boot, *torn, *settle.after_boot(self.memory, counter=counter, key=self._parts.key)]
+        return [boot, *torn, *settle.after_boot(self.memory, counter=counter, key=self._log.key)]
 
     # --- what the driver sees -----------------------------------------------------------------------------------------
 
@@ -111,21 +130,44 @@ class Device:
         return self._pairing.digits
 
     @property
+    def display(self) -> Display:
+        """What the device shows to whoever stands there."""
+        return Display(
+            state=self.state,
+            title=self._requests.title if self.memory.token else None,
+            short=self._requests.short if self.memory.token else None,
+            strokes_left=self._stamping.strokes_left,
+            pages_swept=self._pages_swept,
+            pages_expected=sweep.expected(self.memory) or None,
+            digits=self.digits,
+            operator=self.memory.operator,
+        )
+
+    @property
+    def _pages_swept(self) -> int | None:
+        return len(self.memory.swept or ()) if self.state is State.SWEEPING else None
+
+    @property
     def status(self) -> messages.Status:
-        camera, token = self._parts.camera, self.memory.open_token()
+        camera, token, sensors = self._parts.camera, self.memory.open_token(), self._sensors
         return messages.Status(
             state=self.state,
             last_seq=self.memory.seq,
             acked_seq=self.memory.acked_seq,
             counter=self._parts.counter.read(),
             page_present=camera.page_present,
-            cover_closed=self._cover_closed,
+            cover_closed=sensors.cover_closed,
             journal_free=self._journal.free_percent,
             token_id=None if token is None else token.token_id,
             strokes_left=self._stamping.strokes_left,
             page_still=camera.page_present and self._time.uptime_ms - self._tray_changed_ms >= STILL_MS,
             uptime_ms=self._time.uptime_ms,
+            battery=sensors.battery,
+            temperature=sensors.temperature,
             last_reason=self._last_reason,
+            operator=self.memory.operator,
+            pages_swept=self._pages_swept,
+            ink=sensors.ink,
         )
 
     def take_outgoing(self) -> list[bytes]:
@@ -160,17 +202,19 @@ class Device:
 
     def photographed(self, number: int, outcome: Shot | NoShot) -> None:
         """A photo that the camera was told to take is there, or is not."""
-        answer: messages.Captured | No | None
+        answer: messages.Captured | messages.Labelled | messages.Spoiled | No | None
         with self._noticing():
+            self._shutter.delivered(number)
             try:
                 answer = self._stamping.page_photographed(number, outcome)
-            except StorageFailed as error:
+                answer = answer or self._sheets.photographed(number, outcome)
+            except (OutOfOrder, StorageFailed) as error:
                 answer = self._why(error)
             if answer is None:
                 self._stamping.stroke_photographed(number, outcome)
             elif number in self._waiting:
                 data, msg_id = self._waiting.pop(number)
-                self._reply(data, msg_id, self._said(answer, messages.CaptureRequest()))
+                self._reply(data, msg_id, self._said(answer, messages.decode(data).message))
 
     def lever_pulled(self) -> None:
         """Somebody pulled the lever, with or without a press."""
@@ -184,22 +228,65 @@ class Device:
             self._stamping.tray_changed()
 
     def cover_moved(self, *, closed: bool) -> None:
-        """An opened cover latches TAMPERED; closing it does not take that back."""
+        """An opened cover latches TAMPERED, unless a service ordered it; closing it does not take that back."""
         with self._noticing():
-            opened = self._cover_closed and not closed
-            self._cover_closed = closed
-            if opened:
-                self._stamping.close(Cause.TAMPERED)
-                self._log.write(events.Tamper(sensor="cover"))
+            changed = self._sensors.cover_closed != closed
+            self._cover_closed = self._sensors.cover_closed = closed
+            if changed and self.memory.service is not None:
+                if not closed and self.state is State.UNLOCKED:
+                    self._stamping.cancel(Cause.TAMPERED)
+                self._sensors.cover_in_service()
+            elif changed and not closed:
+                self._tampered("cover")
+
+    def pried(self) -> None:
+        """Somebody works on the housing with a tool. Latches TAMPERED."""
+        with self._noticing():
+            self._tampered("pry")
+
+    def tilted(self) -> None:
+        """The device was lifted or tilted. Latches TAMPERED."""
+        with self._noticing():
+            self._tampered("motion")
+
+    def _tampered(self, sensor: str) -> None:
+        self._parts.latch.hold()
+        self._stamping.close(Cause.TAMPERED)
+        self._sensors.tamper(sensor)
 
     def head_seen(self, slot: int, head: bytes | None) -> None:
-        """The reader in a slot sees this head now. Another head than before ends the grant."""
+        """The reader in a slot sees this head now (None: none).
+
+        A head that arrives in an empty slot ends the grant. One that leaves a paired device, or changes, latches
+        TAMPERED, unless a service for that slot is under way.
+        """
         with self._noticing():
             old = self.memory.heads[slot]
             if old == (head or NO_HEAD):
                 return
+            changed = events.HeadChanged(slot=slot, old_head=None if old == NO_HEAD else old, new_head=head)
+            if service.allows_head(self.memory, slot):
+                self._log.write(changed)
+                return
             self._stamping.close(Cause.TAMPERED)
-            self._log.write(events.HeadChanged(slot=slot, old_head=None if old == NO_HEAD else old, new_head=head))
+            self._log.write(changed)
+            if self.memory.paired and old != NO_HEAD:
+                self._tampered("head")
+
+    def battery(self, percent: int) -> None:
+        """The gauge says so now. SENSOR when it crosses a mark; always in Status."""
+        with self._noticing():
+            self._sensors.read_battery(percent)
+
+    def temperature(self, kelvin: int) -> None:
+        """Inside the housing. SENSOR when it leaves or enters the working range; always in Status."""
+        with self._noticing():
+            self._sensors.read_temperature(kelvin)
+
+    def ink(self, percent: int) -> None:
+        """The device's own estimate of its pad. SENSOR when it crosses a mark; always in Status."""
+        with self._noticing():
+            self._sensors.read_ink(percent)
 
     def press_pairing_button(self) -> bool:
         """Opens the pairing window. False: this device belongs to somebody."""
@@ -255,19 +342,9 @@ class Device:
                 self._log.write(events.Refusal(message_type=number, reason=no.reason, token_id=no.token_id))
 
     def _refuse_unread(self, data: bytes, error: ProtocolError) -> None:
-        """A message that is none, but says which one it wanted to be."""
-        try:
-            match cbor.decode(data):
-                case [messages.VERSION, int() as number, int() as msg_id, *_]:
-                    pass
-                case _:
-                    return
-        except ProtocolError:
-            return
-        if 0 <= number <= 0xFF and 0 <= msg_id <= messages.MAX_MSG_ID:
-            known = number in messages.TYPE_OF.values()
-            reason = Reason.MALFORMED if known else Reason.UNKNOWN_MESSAGE
-            refused = messages.Refused(request_type=number, reason=reason, detail=str(error)[:120])
+        refusal = refusal_of(data, error)
+        if refusal is not None:
+            msg_id, refused = refusal
             self._send(refused, msg_id=msg_id)
 
     def _why(self, error: OutOfOrder | StorageFailed) -> No:
@@ -317,6 +394,8 @@ _REASON_IN: Final = {
     State.LOCKED: Reason.NO_GRANT,
     State.GRANTED: Reason.BUSY,
     State.PAGE_SEEN: Reason.BUSY,
+    State.SWEEPING: Reason.BUSY,
+    State.SERVICE: Reason.BUSY,
     State.TAMPERED: Reason.TAMPERED,
     State.FAULT: Reason.STORAGE_FAILED,
 }

@@ -1,15 +1,14 @@
 """What the device remembers across power cuts: a fold over the records of its journal, and nothing else."""
 
-import dataclasses
-import hashlib
 from dataclasses import dataclass
 from typing import Final
 
 from device_sim.core.records import Kind, Record
+from device_sim.core.work import Work
 from firmware_protocol import cbor, cose, events, tokens
-from firmware_protocol.events import Event, Outcome
-from firmware_protocol.labelled import from_map, label, to_map
-from firmware_protocol.orders import ORDER_PURPOSES, Policy, Receipt, Terms
+from firmware_protocol.labelled import label, to_map
+from firmware_protocol.operators import Entry
+from firmware_protocol.orders import ORDER_PURPOSES, ServiceKind, Terms
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.tokens import Token
 
@@ -19,6 +18,8 @@ SPENT_TOKENS: Final = 64
 """Token ids remembered against replay. The nonce already makes a token single-use; this is the second bolt."""
 PAST_HASHES: Final = 128
 """Chain hashes (8 bytes each) kept after their events were deleted, so that a late receipt can still be checked."""
+PAST_CODES: Final = 64
+"""Trace codes remembered for labels that are stuck on later."""
 COUNTER_SENSOR: Final = "counter"
 """SENSOR event: the mechanical counter shows less than it did; its new value counts from here on."""
 
@@ -29,6 +30,26 @@ class OpenIntent:
 
     stroke: int = label(1)
     counter: int = label(2)  # before the press
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastCode:
+    """The trace code of one stroke."""
+
+    token_id: bytes = label(1, size=16)
+    stroke: int = label(2)
+    code: bytes = label(3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenService:
+    """A head change or a refill under way."""
+
+    order_digest: bytes = label(1, size=32)
+    kind: ServiceKind = label(2)
+    slot: int = label(3)
+    head: bytes = label(4, size=8)  # that belongs there at the end
+    head_before: bytes = label(5, size=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +77,21 @@ class Memory:
     terms: Terms | None = label(19, optional=True)
     token: bytes | None = label(20, optional=True)  # of the open grant
     intent: OpenIntent | None = label(21, optional=True)
+    offline_strokes: int | None = label(22, optional=True)  # most in a voucher; None: none
+    sweep_required: bool | None = label(23, optional=True)
+    voucher_counter: int | None = label(24, optional=True)  # of the last voucher taken
+    page: int | None = label(25, optional=True)  # that the open grant's first permit named
+    captures: tuple[bytes, ...] | None = label(26, size=32, optional=True)  # photos of a straddle's grant
+    swept: tuple[bytes, ...] | None = label(27, size=32, optional=True)  # photos of the open grant's sweep, by page
+    sweep_done: bool | None = label(28, optional=True)
+    operator: bytes | None = label(29, size=4, optional=True)  # signed in; a boot signs out
+    roster_number: int | None = label(30, optional=True)
+    roster_parts: tuple[int, ...] | None = label(31, optional=True)  # that arrived
+    roster: tuple[bytes, ...] | None = label(32, size=29, optional=True)
+    wrong_tries: int | None = label(33, optional=True)  # to sign in since somebody did
+    codes: tuple[PastCode, ...] | None = label(34, optional=True)
+    service: OpenService | None = label(35, optional=True)
+    released_seq: int | None = label(36, optional=True)  # RESET; its receipt begins the next generation
 
     @property
     def paired(self) -> bool:
@@ -74,6 +110,25 @@ class Memory:
     def open_token(self) -> Token | None:
         """The token of the open grant; it was verified before it was written."""
         return None if self.token is None else tokens.read(cose.parse1(self.token).payload)
+
+    @property
+    def work(self) -> Work | None:
+        """What strokes may be made for: the open grant, or the sample of a service."""
+        if self.service is not None:
+            service = self.service
+            return Work.sample(service.order_digest, slot=service.slot, head_id=service.head)
+        token = self.open_token()
+        return None if token is None else Work.granted(token)
+
+    @property
+    def people(self) -> tuple[Entry, ...]:
+        """Who may sign in here; they were checked before they were written."""
+        return tuple(Entry.unpack(entry) for entry in self.roster or ())
+
+    def code_of(self, token_id: bytes, stroke: int) -> bytes | None:
+        """The trace code of a stroke of the last PAST_CODES."""
+        fits = (past.code for past in self.codes or () if (past.token_id, past.stroke) == (token_id, stroke))
+        return next(fits, None)
 
     def hash_at(self, seq: int) -> bytes | None:
         """The first 8 bytes of the chain hash of event `seq`, None when it is too long ago or not there yet."""
@@ -121,124 +176,5 @@ def receipt_record(signed_receipt: bytes) -> Record:
     return Record(kind=Kind.RECEIPT, body=signed_receipt)
 
 
-def remember(memory: Memory, record: Record) -> Memory:
-    """The memory after one more record."""
-    match record.kind:
-        case Kind.SNAPSHOT:
-            return from_map(Memory, cbor.decode_map(record.body))
-        case Kind.EVENT:
-            signed, attachment = cbor.decode(record.body)
-            return _after_event(memory, signed, attachment)
-        case Kind.RECEIPT:
-            return _after_receipt(memory, from_map(Receipt, cbor.decode_map(cose.parse1(record.body).payload)))
-
-
-def _after_receipt(memory: Memory, receipt: Receipt) -> Memory:
-    return dataclasses.replace(
-        memory,
-        acked_seq=max(memory.acked_seq, receipt.up_to_seq),
-        photos=tuple(digest for digest in memory.photos if digest not in receipt.photo_digests),
-    )
-
-
-def _after_event(memory: Memory, signed: bytes, attachment: bytes | None) -> Memory:
-    event = events.peek(signed)
-    chain_hash = hashlib.sha256(signed).digest()
-    chained = dataclasses.replace(
-        memory,
-        generation=event.header.generation,
-        boot=event.header.boot,
-        seq=event.header.seq,
-        chain_hash=chain_hash,
-        past=(*memory.past, chain_hash[:8])[-PAST_HASHES:],
-        counted=event.header.counter if event.header.seq == 1 else memory.counted,
-    )
-    return _after_orders(_after_stroke(chained, event), event, attachment)
-
-
-def _after_stroke(memory: Memory, event: Event) -> Memory:  # noqa: PLR0911 - one case, one return
-    """Events that move the count."""
-    counter = event.header.counter
-    match event.body:
-        case events.Intent(stroke=stroke):
-            return dataclasses.replace(memory, intent=OpenIntent(stroke=stroke, counter=counter))
-        case events.Done(preview_digest=preview, photo_digest=photo):
-            done = _used(memory, counted=memory.counted + 1)
-            return dataclasses.replace(done, photos=_with(memory.photos, preview, photo))
-        case events.Settled(outcome=Outcome.RECOVERED):
-            return _used(memory, counted=memory.counted + 1)
-        case events.Settled(outcome=Outcome.UNKNOWN) | events.Cancelled(returned=False):
-            return _used(memory, counted=counter)
-        case events.Settled(outcome=Outcome.ABORTED) | events.Cancelled(returned=True):
-            return dataclasses.replace(memory, intent=None)
-        case events.ExtraStroke(strokes=strokes):
-            return dataclasses.replace(memory, counted=memory.counted + strokes)
-        case events.Sensor(sensor=sensor) if sensor == COUNTER_SENSOR:
-            return dataclasses.replace(memory, counted=counter)
-        case events.PageSeen(preview_digest=preview, photo_digest=photo):
-            return dataclasses.replace(memory, photos=_with(memory.photos, preview, photo))
-        case _:
-            return memory
-
-
-def _after_orders(memory: Memory, event: Event, attachment: bytes | None) -> Memory:  # noqa: PLR0911 - as above
-    """Events that change what the device may do."""
-    match event.body:
-        case events.Grant(token_id=token_id) if attachment is not None:
-            return _granted(memory, token_id, attachment)
-        case events.Closed():
-            return dataclasses.replace(memory, token=None, strokes_used=0)
-        case events.Paired() if attachment is not None:
-            terms = from_map(Terms, cbor.decode_map(attachment))
-            return dataclasses.replace(memory, terms=terms, issuers=terms.issuer_keys)
-        case events.PolicySet() if attachment is not None:
-            return _ordered(memory, attachment)
-        case events.TimeSet(unix_ms=unix_ms):
-            return dataclasses.replace(memory, floor_ms=max(memory.floor_ms, unix_ms))
-        case events.HeadChanged(slot=slot, new_head=head):
-            heads = tuple(head or NO_HEAD if at == slot else old for at, old in enumerate(memory.heads))
-            return dataclasses.replace(memory, heads=heads)
-        case events.Tamper():
-            return dataclasses.replace(memory, tampered=True)
-        case _:
-            return memory
-
-
-def _granted(memory: Memory, token_id: bytes, signed_token: bytes) -> Memory:
-    token = tokens.read(cose.parse1(signed_token).payload)
-    return dataclasses.replace(
-        memory,
-        token=signed_token,
-        strokes_used=0,
-        spent=(*memory.spent, token_id)[-SPENT_TOKENS:],
-        epoch=max(memory.epoch, token.seal.epoch),
-        floor_ms=max(memory.floor_ms, token.issued_at * 1000),
-    )
-
-
-def _ordered(memory: Memory, signed_policy: bytes) -> Memory:
-    """Whether its key was allowed to say this was checked before it was written (checks.check_policy)."""
-    parts = cose.parse1(signed_policy)
-    policy = from_map(Policy, cbor.decode_map(parts.payload))
-    by_recovery = parts.key_id in memory.recovery_keys
-    floor = memory.floor_ms if policy.time_floor_ms is None else policy.time_floor_ms
-    issuers = memory.issuers
-    if policy.next_issuer_keys is not None:
-        issuers = (*issuers[-len(ORDER_PURPOSES) :], *policy.next_issuer_keys)
-    return dataclasses.replace(
-        memory,
-        epoch=max(memory.epoch, policy.epoch),
-        policy_epoch=policy.epoch,
-        policy_digest=hashlib.sha256(signed_policy).digest(),
-        suspended=policy.suspended,
-        floor_ms=floor if by_recovery else max(memory.floor_ms, floor),
-        issuers=issuers,
-    )
-
-
-def _used(memory: Memory, *, counted: int) -> Memory:
-    return dataclasses.replace(memory, intent=None, counted=counted, strokes_used=memory.strokes_used + 1)
-
-
-def _with(photos: tuple[bytes, ...], *digests: bytes) -> tuple[bytes, ...]:
-    return (*photos, *(digest for digest in digests if digest not in photos))
+def roster_record(signed_roster: bytes) -> Record:
+    return Record(kind=Kind.ROSTER, body=signed_roster)

@@ -42,8 +42,8 @@ class Pairing:
         return self._window.digits if self._window else None
 
     def press_button(self) -> bool:
-        """Opens the window. False: this device belongs to somebody."""
-        if self._log.memory.paired:
+        """Opens the window. False: this device belongs to somebody, or the ledger of its old owner lacks something."""
+        if self._log.memory.paired or self._log.memory.released_seq is not None:
             return False
         closes_ms = self._time.uptime_ms + WINDOW_MS
         self._window = _Window(closes_ms=closes_ms, nonce=self._parts.rng.token_bytes(NONCE_SIZE))
@@ -64,7 +64,7 @@ class Pairing:
             detail = "another commitment was made; press the pairing button again"
             return No(reason=Reason.PAIRING_CLOSED, detail=detail)
         window.commitment = commitment
-        return messages.PairDevice(device_id=self._device_id, public_key=self._parts.key.public_key, nonce=window.nonce)
+        return messages.PairDevice(device_id=self._device_id, public_key=self._log.key.public_key, nonce=window.nonce)
 
     def reveal(self, terms: Terms) -> messages.Accepted | No:
         """The terms behind the commitment; from now on the device shows the digits."""
@@ -75,7 +75,7 @@ class Pairing:
             return No(reason=Reason.BAD_SIGNATURE, detail="these terms were not committed to")
         window.terms = terms
         window.digits = pairing.digits(
-            terms, device_id=self._device_id, device_key=self._parts.key.public_key, device_nonce=window.nonce
+            terms, device_id=self._device_id, device_key=self._log.key.public_key, device_nonce=window.nonce
         )
         return messages.Accepted()
 
@@ -94,7 +94,7 @@ class Pairing:
             installation_id=terms.installation_id,
             terms_digest=pairing.commitment(terms),
             root_key=terms.root_key,
-            public_key=self._parts.key.public_key,
+            public_key=self._log.key.public_key,
         )
         self._log.write(Attached(body=paired, attachment=cbor.encode(to_map(terms))))
         self._window = None

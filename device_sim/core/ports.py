@@ -1,6 +1,6 @@
 """What the core needs from the world. process/ has the real parts, tests and simulations bring their own."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,11 +72,13 @@ class CodeToPrint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoOrder:
-    """One photo to take: `strip` shows in the picture; `code` is printed first, when there is one."""
+    """One photo to take: `strip` shows in the picture; `code`, or the word CANCELLED, is printed first."""
 
     number: int
     strip: bytes
     code: CodeToPrint | None = None
+    cancelled: bool = False
+    """Print CANCELLED across the sheet first (Shot.code_printed says whether it was)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,3 +146,5 @@ class Parts:
     photos: Photos
     key: SigningKey
     tripwire: Tripwire
+    later_key: Callable[[int], SigningKey] | None = None
+    """The key of generation 2, 3, ...: made when first asked for, durable, another for each. None: no release."""

@@ -3,7 +3,7 @@
 A file is records one after another, nothing between them. All numbers big-endian.
 
     offset  size  field
-    0       1     type: 1 SNAPSHOT, 2 EVENT, 3 RECEIPT
+    0       1     type: 1 SNAPSHOT, 2 EVENT, 3 RECEIPT, 4 ROSTER
     1       4     len: length of the body in bytes, at most 262,144
     5       len   body
     5+len   8     the first 8 bytes of SHA-256 over the whole record before this one; in a file's first, 8 zero bytes
@@ -15,8 +15,9 @@ Bodies:
     EVENT     CBOR [signed event, attachment or null]. The attachment is what the event stands for and only names by
               digest: the token of GRANT, the terms of PAIRED (CBOR), the signed order of POLICY_SET
     RECEIPT   the signed receipt that the device accepted; events up to its sequence number may be deleted
+    ROSTER    a signed part of the roster that the device accepted
 
-Folding the records in order from an empty memory (memory.remember) gives the memory of the device. Nothing is ever
+Folding the records in order from an empty memory (folding.remember) gives the memory of the device. Nothing is ever
 changed in place. A power cut can leave a prefix of the last append: its records are cut at the first that is not whole,
 and the cut is reported by a SENSOR event. A broken record with whole ones after it is damage, not a power cut.
 """
@@ -38,6 +39,10 @@ class Kind(IntEnum):
     SNAPSHOT = 1
     EVENT = 2
     RECEIPT = 3
+    ROSTER = 4
+
+
+_KINDS: Final = frozenset(Kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +97,7 @@ def read(data: bytes) -> Reading:
 
 def _whole(data: bytes, at: int) -> Record | None:
     """The record at `at` when type, length and checksum fit; its link is the caller's to check."""
-    if len(data) - at < _HEAD + _TAIL or data[at] not in (1, 2, 3):
+    if len(data) - at < _HEAD + _TAIL or data[at] not in _KINDS:
         return None
     length = int.from_bytes(data[at + 1 : at + _HEAD], "big")
     end = at + _HEAD + length + _TAIL

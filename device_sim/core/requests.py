@@ -1,22 +1,38 @@
 """What the device answers to each request. What may be obeyed: checks.py; in which order: states.py."""
 
-from device_sim.core import checks
-from device_sim.core.checks import No, Nonce
-from device_sim.core.log import Attached, EventLog, Identity
+from typing import Final
+
+from device_sim.core import checks, rights, service, standing
+from device_sim.core.checks import Moment, No, Nonce
+from device_sim.core.log import EventLog, Identity
 from device_sim.core.memory import Memory, receipt_record
+from device_sim.core.operators import Operators
 from device_sim.core.pairing import Pairing
 from device_sim.core.ports import Parts
+from device_sim.core.sensors import Sensors
+from device_sim.core.sheets import Sheets
 from device_sim.core.stamping import Stamping
 from device_sim.core.states import Step
 from device_sim.core.timekeeping import NONCE_SIZE, Timekeeper
 from firmware_protocol import cbor, cose, events, messages
 from firmware_protocol.events import Cause, ResetCause
 from firmware_protocol.framing import MAX_MESSAGE
-from firmware_protocol.messages import Feature, Message
+from firmware_protocol.messages import Feature, Message, State
+from firmware_protocol.orders import ServiceKind
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.reasons import Reason
+from firmware_protocol.tokens import Token
 
-FEATURES = Feature.INLINE_CODER | Feature.BULK_LINK | Feature.LIGHT_STRIP
+_FEATURES: Final = (
+    Feature.BULK_LINK
+    | Feature.LIGHT_STRIP
+    | Feature.BATCH
+    | Feature.CONTINUOUS
+    | Feature.STRADDLE
+    | Feature.VOUCHERS
+    | Feature.SWEEP
+    | Feature.OPERATOR_PIN
+)
 
 
 class Requests:
@@ -32,6 +48,8 @@ class Requests:
         time: Timekeeper,
         stamping: Stamping,
         pairing: Pairing,
+        sensors: Sensors,
+        sheets: Sheets,
     ) -> None:
         self._identity = identity
         self._cause = cause
@@ -40,7 +58,13 @@ class Requests:
         self._time = time
         self._stamping = stamping
         self._pairing = pairing
+        self._sensors = sensors
+        self._sheets = sheets
+        self._operators = Operators(device_id=identity.device_id, log=log, time=time, stamping=stamping)
         self._challenge: Nonce | None = None
+        self.title: str | None = None
+        """Of the open grant, as the gateway says it; with `short` for the device's display."""
+        self.short: str | None = None
 
     def answer(self, request: Message) -> Message | No | int:  # noqa: PLR0911 - one case, one return
         """The reply, a refusal, or the number of the photo that has to be there first.
@@ -70,8 +94,8 @@ class Requests:
         match request:
             case messages.ChallengeRequest():
                 return self._make_challenge()
-            case messages.TokenRequest(token=token):
-                return self._take_token(token)
+            case messages.TokenRequest():
+                return self._take_token(request)
             case messages.CaptureRequest():
                 self._log.journal.check_alive()
                 return self._stamping.photograph_page()
@@ -83,6 +107,27 @@ class Requests:
                 return self._take_policy(policy)
             case messages.TimeRequest(time=time):
                 return self._take_time(time)
+            case _:
+                return self._answer_people(request)
+
+    def _answer_people(self, request: Message) -> Message | No | int:  # noqa: PLR0911 - one case, one return
+        """Requests about who stands there, and about sheets around the strokes."""
+        match request:
+            case messages.OperatorRequest():
+                return self._operators.sign_in(request)
+            case messages.OperatorLeaveRequest():
+                return self._operators.leave()
+            case messages.RosterRequest(roster=roster):
+                return self._operators.take_roster(roster)
+            case messages.SweepEndRequest():
+                self._log.journal.check_alive()
+                return self._stamping.end_sweep()
+            case messages.LabelRequest(token_id=token_id, stroke=stroke):
+                self._log.journal.check_alive()
+                return self._sheets.label(token_id, stroke)
+            case messages.SpoilRequest(token_id=token_id, stroke=stroke):
+                self._log.journal.check_alive()
+                return self._sheets.spoil(token_id, stroke)
             case _:
                 return No(reason=Reason.UNKNOWN_MESSAGE, detail="a device says this, it doesn't obey it")
 
@@ -98,7 +143,7 @@ class Requests:
             device_id=self._identity.device_id,
             model=self._identity.model,
             firmware=self._identity.firmware,
-            public_key=self._parts.key.public_key,
+            public_key=self._log.key.public_key,
             generation=memory.generation,
             boot=memory.boot,
             reset_cause=self._cause,
@@ -108,7 +153,7 @@ class Requests:
             chain_hash=memory.chain_hash,
             epoch=memory.epoch,
             max_message=MAX_MESSAGE,
-            features=FEATURES,
+            features=_FEATURES | (Feature.INLINE_CODER if self._identity.inline_coder else 0),
             paired=memory.paired,
             counter=self._parts.counter.read(),
             heads=memory.heads,
@@ -124,7 +169,7 @@ class Requests:
         memory, counter = self._memory, self._parts.counter.read()
         head = [memory.generation, memory.seq, memory.chain_hash]
         statement = cbor.encode([nonce, self._identity.device_id, *head, counter])
-        return messages.Attestation(signed=cose.sign1(statement, key=self._parts.key, purpose=Purpose.ATTEST))
+        return messages.Attestation(signed=cose.sign1(statement, key=self._log.key, purpose=Purpose.ATTEST))
 
     def _relock(self, *, close_grant: bool) -> Message:
         self._parts.latch.hold()
@@ -142,8 +187,9 @@ class Requests:
         self._challenge = Nonce(value=self._parts.rng.token_bytes(NONCE_SIZE), made_ms=self._time.uptime_ms)
         return messages.Challenge(nonce=self._challenge.value)
 
-    def _take_token(self, data: bytes) -> Message | No:
-        token = checks.authentic_token(data, self._memory)
+    def _take_token(self, request: messages.TokenRequest) -> Message | No:
+        data = request.token
+        token = rights.authentic_token(data, self._memory)
         if isinstance(token, No):
             return token
         if data == self._memory.token:  # the reply was lost with the gateway's memory; nothing new is granted
@@ -153,16 +199,18 @@ class Requests:
             nonce = None
         else:
             self._challenge = None  # single use, whatever the other claims say
-        no = checks.check_token(
-            token, memory=self._memory, device_id=self._identity.device_id, nonce=nonce, moment=self._time.moment
+        moment = self._time.moment
+        no = rights.check_token(
+            token, memory=self._memory, device_id=self._identity.device_id, nonce=nonce, moment=moment
         )
-        if no is not None or nonce is None:
-            return no or No(reason=Reason.WRONG_NONCE, detail="no challenge is out")
+        if no is not None:
+            return no
         self._log.journal.check_alive()
         self._stamping.check_order(Step.TOKEN_ACCEPTED)
         if not self._log.journal.has_room:
             return No(reason=Reason.JOURNAL_FULL, detail="too much waits for a receipt", token_id=token.token_id)
-        self._stamping.grant(token, signed=data, nonce_made_ms=nonce.made_ms)
+        self._stamping.grant(token, signed=data, ends_ms=_ends_ms(token, nonce, moment))
+        self.title, self.short = request.title, request.short
         return messages.Granted(token_id=token.token_id, strokes_left=token.seal.max_strokes)
 
     def _take_permit(self, data: bytes) -> Message | No:
@@ -188,15 +236,40 @@ class Requests:
     def _take_policy(self, data: bytes) -> Message | No:
         if checks.digest(data) == self._memory.policy_digest:
             return messages.Accepted()
-        policy = checks.check_policy(data, memory=self._memory, device_id=self._identity.device_id)
+        policy = standing.check_policy(data, memory=self._memory, device_id=self._identity.device_id)
         if isinstance(policy, No):
             return policy
-        body = events.PolicySet(epoch=policy.epoch, suspended=policy.suspended, policy_digest=checks.digest(data))
-        if policy.suspended:
+        no = self._cannot_serve(policy.service)
+        if no is not None:
+            return no
+        if policy.suspended or policy.service is not None:
             self._stamping.close(Cause.BY_KEEPER)
-        self._log.write(Attached(body=body, attachment=data))
+        if policy.service is ServiceKind.RELEASE:
+            self._operators.leave()
+        self._log.write(*service.ordered(policy, data))
+        if policy.service is ServiceKind.CLEAR_TAMPER:
+            self._sensors.cleared()
+        if policy.service in _OPENS:
+            self._stamping.begin_service()
         self._challenge = None
         return messages.Accepted()
+
+    def _cannot_serve(self, kind: ServiceKind | None) -> No | None:
+        """Why a service cannot begin now."""
+        if kind is None:
+            return None
+        opens = kind in _OPENS
+        return checks.first_no(
+            (self._stamping.state in _MOVING, Reason.BUSY, "the stroke under way comes first"),
+            (not self._log.journal.has_room, Reason.JOURNAL_FULL, "too much waits for a receipt"),
+            (not opens and not self._sensors.cover_closed, Reason.COVER_OPEN, "close the cover first"),
+            (opens and self._memory.tampered, Reason.TAMPERED, "two persons have to clear that first"),
+            (
+                kind is ServiceKind.RELEASE and self._parts.later_key is None,
+                Reason.NOT_SUPPORTED,
+                "this device cannot make another key",
+            ),
+        )
 
     def _take_time(self, data: bytes) -> Message | No:
         nonce, now_ms = self._time.open_nonce(), self._time.uptime_ms
@@ -208,3 +281,14 @@ class Requests:
         drift_ms = self._time.set(signed.unix_ms)
         self._log.write(events.TimeSet(unix_ms=signed.unix_ms, drift_ms=drift_ms))
         return messages.Accepted()
+
+
+_OPENS: Final = (ServiceKind.CHANGE_HEAD, ServiceKind.REFILL_INK)
+_MOVING: Final = (State.UNLOCKED, State.PRESSED)
+
+
+def _ends_ms(token: Token, nonce: Nonce | None, moment: Moment) -> int:
+    """Uptime until which strokes of the grant may begin: the lease, or for a voucher its expiry."""
+    if nonce is not None:
+        return nonce.made_ms + (token.exi_s or 0) * 1000
+    return moment.now_ms + token.expires_at * 1000 - (moment.unix_ms or 0)

@@ -1,198 +1,224 @@
-"""One grant from its token to CLOSED: photo, permit, unlock, press, code, photo (design: D1 steps 4 to 6, D5)."""
+"""One grant from its token to CLOSED: sweep, photo, permit, unlock, press, code, photo (design: D1 steps 4 to 6, D5).
 
-import hashlib
-from dataclasses import dataclass
+The sample of a service goes the same way, without a permit.
+"""
+
 from typing import Final
 
-from device_sim.core import checks
+from device_sim.core import checks, rights, service, sweep
 from device_sim.core.checks import Capture, No
 from device_sim.core.log import Attached, EventLog
-from device_sim.core.ports import CodeToPrint, NoShot, Parts, PhotoOrder, Shot
+from device_sim.core.memory import Memory
+from device_sim.core.photographing import AfterPhoto, Look, Shutter
+from device_sim.core.ports import NoShot, Parts, Shot
+from device_sim.core.sensors import Sensors
 from device_sim.core.settle import trace_code, unexplained
 from device_sim.core.states import Step, next_state
 from device_sim.core.timekeeping import NONCE_SIZE, Timekeeper
-from firmware_protocol import events, trace
-from firmware_protocol.events import Body, Cause
-from firmware_protocol.messages import Captured, State
+from device_sim.core.work import Work
+from firmware_protocol import events
+from firmware_protocol.events import Body, Cause, ServiceStage
+from firmware_protocol.messages import Captured, State, Swept
 from firmware_protocol.orders import Permit
 from firmware_protocol.reasons import Reason
 from firmware_protocol.tokens import PageCheck, Token
 
 NO_TOKEN: Final = bytes(16)
 """PAGE_SEEN of paper for a request that is yet to be written; its stroke is 0."""
-PHOTO_TRIES: Final = 3
-"""Photos tried after a press before the stroke counts as not photographed."""
-MAX_PHOTOS: Final = 1_024
-"""Pictures that may wait for a receipt; at 1 MB each, 1 GB."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _BeforePhoto:
-    number: int
-    token_id: bytes
-    stroke: int
-    nonce: bytes
-    page_token: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _AfterPhoto:
-    number: int
-    code: bytes
-    tries_left: int
-    printed: bool
 
 
 class Stamping:
     """Every method that writes raises StorageFailed; every step that comes at the wrong time raises OutOfOrder."""
 
-    def __init__(self, *, parts: Parts, log: EventLog, time: Timekeeper) -> None:
+    def __init__(
+        self, *, parts: Parts, log: EventLog, time: Timekeeper, sensors: Sensors, shutter: Shutter, after: AfterPhoto
+    ) -> None:
         self._parts = parts
         self._log = log
         self._time = time
+        self._sensors = sensors
+        self._shutter = shutter
+        self._after = after
         self._state = State.LOCKED
         self._capture: Capture | None = None
-        self._before: _BeforePhoto | None = None
-        self._after: _AfterPhoto | None = None
+        self._look: Look | None = None
+        self._swept_page: int | None = None  # the tray's page token at the last photo of the sweep
+        self._swept_told: events.PagesSwept | None = None
         self._closing: Cause | None = None
-        self._grant_ends_ms = 0
+        self._ends_ms = 0
         self._press_ends_ms = 0
-        self._photos_ordered = log.memory.boot << 20  # a photo from before a restart fits no order of this one
+
+    @property
+    def _memory(self) -> Memory:
+        return self._log.memory
 
     @property
     def state(self) -> State:
-        """LOCKED reads TAMPERED or SUSPENDED when that is why nothing may begin."""
-        if self._state is State.LOCKED and self._log.memory.tampered:
+        """LOCKED reads TAMPERED or SUSPENDED when that is why nothing may begin; so does a service after tamper."""
+        if self._state in (State.LOCKED, State.SERVICE) and self._memory.tampered:
             return State.TAMPERED
-        if self._state is State.LOCKED and self._log.memory.suspended:
+        if self._state is State.LOCKED and self._memory.suspended:
             return State.SUSPENDED
         return self._state
 
     @property
     def strokes_left(self) -> int | None:
         """None without a grant."""
-        token = self._log.memory.open_token()
-        return None if token is None else token.seal.max_strokes - self._log.memory.strokes_used
+        work = self._memory.work
+        return None if work is None or work.is_sample else work.max_strokes - self._memory.strokes_used
 
     @property
     def window_ms(self) -> int:
         """How long the latch stays free from now on."""
         return max(0, self._press_ends_ms - self._time.uptime_ms)
 
-    # --- grant --------------------------------------------------------------------------------------------------------
+    # --- grant and service --------------------------------------------------------------------------------------------
 
     def check_order(self, step: Step) -> None:
         """Raises: OutOfOrder, when `step` could not be taken now."""
         next_state(self.state, step)
 
-    def grant(self, token: Token, *, signed: bytes, nonce_made_ms: int) -> None:
-        """The token is consumed. Strokes may begin until `exi` after the challenge; each has the token's window."""
+    def grant(self, token: Token, *, signed: bytes, ends_ms: int) -> None:
+        """The token is consumed. Strokes may begin until `ends_ms` of uptime; each has the token's window."""
         after = next_state(self.state, Step.TOKEN_ACCEPTED)
+        work = Work.granted(token)
         self._parts.tripwire.reach("before_grant")
         grant = events.Grant(
             token_id=token.token_id, token_digest=checks.digest(signed), max_strokes=token.seal.max_strokes
         )
-        at_once = token.seal.page_check is PageCheck.NONE
+        at_once = work.continuous and not work.sweep
         intent = [events.Intent(token_id=token.token_id, stroke=1)] if at_once else []
         self._log.write(*self._unexplained(), Attached(body=grant, attachment=signed), *intent)
         self._parts.tripwire.reach("after_grant")
         self._state = after
         self._closing = None
-        self._grant_ends_ms = nonce_made_ms + (token.exi_s or 0) * 1000
+        self._ends_ms = ends_ms
+        if work.sweep:
+            self._swept_page, self._swept_told = None, None
+            self._go(Step.SWEEP_BEGUN)
         if at_once:
             self._release()
 
+    def begin_service(self) -> None:
+        """SERVICE begun is durable: the cover may open, and a sample is owed."""
+        self._go(Step.SERVICE_BEGUN)
+        self._closing = None
+        self._ends_ms = self._time.uptime_ms + service.SERVICE_MS
+
     def close(self, cause: Cause) -> None:
-        """End the grant, whatever it is doing; a press that has begun is brought to its end first."""
+        """End the grant or service, whatever it is doing; a press that has begun is brought to its end first."""
         if self._state is State.LOCKED:
             return
         self._closing = cause
         if self._state is State.UNLOCKED:
             self.cancel(cause)
+        elif self._state is State.SERVICE:
+            self._log.write(*service.expired(self._memory, cover_closed=self._sensors.cover_closed))
+            self._go(Step.SERVICE_ENDED)
         elif self._state is not State.PRESSED:
-            self._log.write(*self._closed(used=self._log.memory.strokes_used))
+            self._log.write(*self._closed(used=self._memory.strokes_used))
             self._go(Step.GRANT_CLOSED)
 
     # --- before the stroke --------------------------------------------------------------------------------------------
 
     def photograph_page(self) -> int | No:
         """Begin the photo of the page; answers the order's number. The rest comes with `page_photographed`."""
-        scan = self._state is State.LOCKED
-        self.check_order(Step.PAPER_SCANNED if scan else Step.PAGE_PHOTOGRAPHED)
-        memory, camera = self._log.memory, self._parts.camera
-        if self._before is not None:
-            return No(reason=Reason.BUSY, detail="a photo is being taken")
-        if not camera.page_present:
-            return No(reason=Reason.NO_PAGE, detail="no page on the tray")
-        if not self._log.journal.has_room or len(memory.photos) >= MAX_PHOTOS:
-            return No(reason=Reason.JOURNAL_FULL, detail="too much waits for a receipt")
-        token = memory.open_token()
+        step, memory = _PHOTO_STEP.get(self._state, Step.PAGE_PHOTOGRAPHED), self._memory
+        self.check_order(step)
+        no = self._shutter.check() or service.check_sample(memory, cover_closed=self._sensors.cover_closed)
+        if no is not None:
+            return no
+        work, page_token = memory.work, self._parts.camera.page_token
+        leafing = step is Step.PAGE_LEAFED
+        nonce = self._parts.rng.token_bytes(NONCE_SIZE)
         self._capture = None
-        self._before = _BeforePhoto(
-            number=self._next_number(),
-            token_id=NO_TOKEN if token is None else token.token_id,
-            stroke=0 if token is None else memory.strokes_used + 1,
-            nonce=self._parts.rng.token_bytes(NONCE_SIZE),
-            page_token=camera.page_token,
+        self._look = Look(
+            number=self._shutter.start(nonce),
+            token_id=NO_TOKEN if work is None else work.token_id,
+            stroke=0 if work is None or leafing else memory.strokes_used + 1,
+            nonce=nonce,
+            page_token=page_token,
+            page=sweep.next_page(memory, same_sheet=self._swept_page == page_token) if leafing else None,
         )
-        camera.start(PhotoOrder(number=self._before.number, strip=self._before.nonce))
-        return self._before.number
+        return self._look.number
 
     def page_photographed(self, number: int, outcome: Shot | NoShot) -> Captured | No | None:
         """PAGE_SEEN, if the photo still means something. None: this was not a photo of the page before a stroke."""
-        before = self._before
-        if before is None or before.number != number:
+        look = self._look
+        if look is None or look.number != number:
             return None
-        self._before = None
+        self._look = None
         if isinstance(outcome, NoShot):
             self._log.write(events.Sensor(sensor="camera", value=0))
             return No(reason=outcome.reason, detail="no photo")
-        no = self._no_longer_true(before, outcome)
+        no = self._no_longer_true(look) or self._shutter.moved(outcome, page_token=look.page_token)
         if no is not None:
-            self._forget(outcome)
+            self._shutter.forget(outcome)
             return no
-        return self._page_seen(before, outcome)
+        return self._page_seen(look, outcome)
 
-    def _page_seen(self, before: _BeforePhoto, shot: Shot) -> Captured:
-        after = next_state(self.state, Step.PAGE_PHOTOGRAPHED if before.stroke else Step.PAPER_SCANNED)
-        seen = events.PageSeen(
-            token_id=before.token_id,
-            stroke=before.stroke,
-            preview_digest=shot.preview_digest,
-            photo_digest=shot.photo_digest,
-            stroke_nonce=before.nonce,
-        )
-        token = self._log.memory.open_token()
-        unasked = token is not None and token.seal.page_check is not PageCheck.BEFORE
-        intent = [events.Intent(token_id=before.token_id, stroke=before.stroke)] if unasked else []
+    def drop_capture(self) -> None:
+        """What was photographed counts no longer."""
+        self._capture = None
+        if self._state is State.PAGE_SEEN:
+            self._go(Step.PAGE_MOVED)
+
+    def end_sweep(self) -> Swept | No:
+        """PAGES_SWEPT is durable; with pages missing the sweep goes on. Asked again with nothing new, it is not
+        written again.
+        """
+        self.check_order(Step.SWEEP_ENDED)
+        told = sweep.told(self._memory)
+        if isinstance(told, No):
+            return told
+        if self._shutter.busy:
+            return No(reason=Reason.BUSY, detail="a photo is being taken")
+        if told != self._swept_told:
+            work = self._memory.work
+            at_once = work is not None and work.continuous and told.seen >= told.expected
+            intent = [events.Intent(token_id=told.token_id, stroke=1)] if at_once else []
+            self._log.write(told, *intent)
+            self._swept_told = told
+            if told.seen >= told.expected:
+                self._go(Step.SWEEP_ENDED)
+            if at_once:
+                self._release()
+        return Swept(seen=told.seen, expected=told.expected, digest=told.digest)
+
+    def _page_seen(self, look: Look, shot: Shot) -> Captured:
+        step = _PHOTO_STEP.get(self._state, Step.PAGE_PHOTOGRAPHED)
+        after, work, seen = next_state(self.state, step), self._memory.work, look.seen(shot)
+        unasked = look.stroke > 0 and work is not None and work.page_check is not PageCheck.BEFORE
+        intent = [events.Intent(token_id=look.token_id, stroke=look.stroke)] if unasked else []
         self._log.write(*self._unexplained(), seen, *intent)
         self._state = after
         captured = Captured(
-            seq=self._log.memory.seq - len(intent),
-            stroke=before.stroke,
+            seq=self._memory.seq - len(intent),
+            stroke=look.stroke,
             preview_digest=shot.preview_digest,
             photo_digest=shot.photo_digest,
-            stroke_nonce=before.nonce,
+            stroke_nonce=look.nonce,
         )
+        if step is Step.PAGE_LEAFED:
+            self._swept_page = shot.page_token
         if unasked:
             self._release()
-        elif before.stroke:
+        elif look.stroke:
             self._capture = Capture(
-                stroke=before.stroke,
-                stroke_nonce=before.nonce,
+                stroke=look.stroke,
+                stroke_nonce=look.nonce,
                 photo_digest=shot.photo_digest,
                 page_token=shot.page_token,
             )
         return captured
 
-    def _no_longer_true(self, before: _BeforePhoto, shot: Shot) -> No | None:
-        token = self._log.memory.open_token()
-        stroke = 0 if token is None else self._log.memory.strokes_used + 1
-        current = NO_TOKEN if token is None else token.token_id
-        if (current, stroke) != (before.token_id, before.stroke) or self.state not in _PHOTO_STATES:
+    def _no_longer_true(self, look: Look) -> No | None:
+        work = self._memory.work
+        leafing = self._state is State.SWEEPING
+        stroke = 0 if work is None or leafing else self._memory.strokes_used + 1
+        current = NO_TOKEN if work is None else work.token_id
+        if (current, stroke) != (look.token_id, look.stroke) or self.state not in _PHOTO_STATES:
             return No(reason=Reason.OUT_OF_ORDER, detail="the grant changed while the photo was taken")
-        if not before.page_token == shot.page_token == self._parts.camera.page_token:
-            return No(reason=Reason.PAGE_MOVED, detail="the page moved while the photo was taken")
         return None
 
     # --- the stroke ---------------------------------------------------------------------------------------------------
@@ -200,9 +226,8 @@ class Stamping:
     def check_permit(self, data: bytes, *, device_id: str) -> Permit | No:
         camera = self._parts.camera
         page_token = camera.page_token if camera.page_present else None
-        memory = self._log.memory
-        permit = checks.check_permit(
-            data, memory=memory, device_id=device_id, capture=self._capture, page_token=page_token
+        permit = rights.check_permit(
+            data, memory=self._memory, device_id=device_id, capture=self._capture, page_token=page_token
         )
         if isinstance(permit, Permit) and not self._log.journal.has_room:
             return No(reason=Reason.JOURNAL_FULL, detail="too much waits for a receipt", token_id=permit.token_id)
@@ -223,7 +248,7 @@ class Stamping:
         """The keeper pulled the lever; whether the head came down, the counter says."""
         if self._state is State.UNLOCKED and self._moved():
             self._stroke_made()
-        elif self._log.memory.intent is None:
+        elif self._memory.intent is None:
             self._log.write(*self._unexplained())
 
     def cancel(self, cause: Cause) -> None:
@@ -234,20 +259,16 @@ class Stamping:
         if self._moved():
             self._stroke_made()
             return
-        memory = self._log.memory
-        token = _needed(memory.open_token())
+        used = self._memory.strokes_used
         cancelled = events.Cancelled(
-            token_id=token.token_id, stroke=memory.strokes_used + 1, cause=cause, returned=True
+            token_id=_needed(self._memory).token_id, stroke=used + 1, cause=cause, returned=True
         )
-        self._end_stroke([cancelled], used=memory.strokes_used)
+        self._end_stroke([cancelled], used=used)
 
     def tray_changed(self) -> None:
         """A sheet was laid, moved or taken away: what was seen is not what lies there."""
-        self._capture = None
-        token = self._log.memory.open_token()
-        if self._state is State.PAGE_SEEN:
-            self._go(Step.PAGE_MOVED)
-        elif self._state is State.UNLOCKED and _needed(token).seal.page_check is not PageCheck.NONE:
+        self.drop_capture()
+        if self._state is State.UNLOCKED and not _needed(self._memory).continuous:
             self.cancel(Cause.PAGE_MOVED)
 
     def tick(self) -> None:
@@ -255,118 +276,100 @@ class Stamping:
         now_ms = self._time.uptime_ms
         if self._state is State.UNLOCKED and now_ms >= self._press_ends_ms:
             self.cancel(Cause.TIMED_OUT)
-        if self._state in (State.GRANTED, State.PAGE_SEEN) and now_ms >= self._grant_ends_ms:
+        if self._state in _WAITING and now_ms >= self._ends_ms:
             self.close(Cause.TIMED_OUT)
 
     # --- after the press ----------------------------------------------------------------------------------------------
 
     def stroke_photographed(self, number: int, outcome: Shot | NoShot) -> None:
         """DONE, with both digests and the trace code; without a photo the use stays consumed, its code withdrawn."""
-        after = self._after
-        if after is None or after.number != number:
+        if not self._after.is_it(number):
             if isinstance(outcome, Shot):
-                self._forget(outcome)
+                self._shutter.forget(outcome)
             return
-        printed = after.printed or outcome.code_printed
-        if isinstance(outcome, NoShot) and after.tries_left > 0:
-            self._photograph_stroke(after.code, tries_left=after.tries_left - 1, printed=printed)
+        ended = self._after.take(outcome, self._memory)
+        if not ended:
             return
-        self._after = None
         self._parts.tripwire.reach("before_done")
-        used = self._log.memory.strokes_used + 1
-        token_id = _needed(self._log.memory.open_token()).token_id
-        ended: Body
-        if isinstance(outcome, Shot):
-            ended = events.Done(
-                token_id=token_id,
-                stroke=used,
-                preview_digest=outcome.preview_digest,
-                photo_digest=outcome.photo_digest,
-                trace_code=after.code,
-            )
-        else:
-            ended = events.Cancelled(token_id=token_id, stroke=used, cause=Cause.SENSOR_FAILED, returned=False)
-        unprinted: list[Body] = [] if printed else [events.Sensor(sensor="coder", value=0)]
-        self._end_stroke([*unprinted, ended], used=used)
+        self._end_stroke(ended, used=self._memory.strokes_used + 1)
         self._parts.tripwire.reach("after_done")
+        work = self._memory.work
+        done = isinstance(ended[-1], events.Done)
+        if done and work is not None and work.continuous and self._state is State.GRANTED:
+            self._unlock_next(work)
+
+    def _unlock_next(self, work: Work) -> None:
+        """Continuous mode goes on by itself, while there is room to write it down."""
+        if self._log.journal.has_room:
+            self._log.write(events.Intent(token_id=work.token_id, stroke=self._memory.strokes_used + 1))
+            self._release()
 
     def _stroke_made(self) -> None:
         self._go(Step.HEAD_PRESSED)
         self._parts.latch.hold()
         self._parts.tripwire.reach("after_press")
-        code = trace_code(self._log.memory, counter=self._parts.counter.read(), key=self._parts.key)
-        self._photograph_stroke(code, tries_left=PHOTO_TRIES - 1, printed=False)
-
-    def _photograph_stroke(self, code: bytes, *, tries_left: int, printed: bool) -> None:
-        number = self._next_number()
-        self._after = _AfterPhoto(number=number, code=code, tries_left=tries_left, printed=printed)
-        terms = self._log.memory.terms
-        if terms is None:  # pragma: no cover - a grant needs a paired device
-            raise ValueError("a stroke needs terms")
-        to_print = CodeToPrint(url=trace.url(code, host=terms.trace_host), short_code=trace.short_code(code))
-        strip = hashlib.sha256(code).digest()[:NONCE_SIZE]
-        self._parts.camera.start(PhotoOrder(number=number, strip=strip, code=None if printed else to_print))
+        code = trace_code(self._memory, counter=self._parts.counter.read(), key=self._log.key)
+        self._after.start(code, self._memory)
 
     def _end_stroke(self, ended: list[Body], *, used: int) -> None:
         """The stroke's last event, presses that it does not explain, and CLOSED if that was all; in one write."""
-        memory = self._log.memory
-        token = _needed(memory.open_token())
+        memory, work, last = self._memory, _needed(self._memory), ended[-1]
         counter = self._parts.counter.read()
-        by_stroke = {events.Done: 1, events.Cancelled: 0}[type(ended[-1])]
-        lost = isinstance(ended[-1], events.Cancelled) and not ended[-1].returned
-        moved = 0 if lost else counter - memory.counted - by_stroke
-        extra = unexplained(moved, counter=counter, token_id=token.token_id)
-        if used >= token.seal.max_strokes and self._closing is None:
-            self._closing = Cause.USED_UP
-        closed = self._closed(used=used) if self._closing is not None else []
+        lost = isinstance(last, events.Cancelled) and not last.returned
+        moved = 0 if lost else counter - memory.counted - isinstance(last, events.Done)
+        extra = unexplained(moved, counter=counter, token_id=work.token_id)
+        if used >= work.max_strokes or (work.is_sample and isinstance(last, events.Done)):
+            self._closing = self._closing or Cause.USED_UP
+        over = self._closing is not None
+        closed = self._closed(used=used, done=isinstance(last, events.Done)) if over else []
         self._log.write(*ended, *extra, *closed)
-        self._go(Step.STROKE_ENDED)
-        if closed:
-            self._go(Step.GRANT_CLOSED)
+        self._go(Step.SAMPLE_ENDED if work.is_sample else Step.STROKE_ENDED)
+        if over:
+            self._go(Step.SERVICE_ENDED if work.is_sample else Step.GRANT_CLOSED)
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
     def _release(self) -> None:
         """Free the latch for one stroke; its INTENT is durable."""
         after = next_state(self.state, Step.LATCH_FREED)
-        self._press_ends_ms = self._time.uptime_ms + _needed(self._log.memory.open_token()).seal.window_s * 1000
+        self._press_ends_ms = self._time.uptime_ms + _needed(self._memory).window_s * 1000
         self._capture = None
         self._parts.latch.release()
         self._state = after
         self._parts.tripwire.reach("after_unlock")
 
     def _moved(self) -> bool:
-        intent = self._log.memory.intent
+        intent = self._memory.intent
         return intent is not None and self._parts.counter.read() > intent.counter
 
     def _unexplained(self) -> list[Body]:
-        token = self._log.memory.open_token()
+        work = self._memory.work
         counter = self._parts.counter.read()
-        token_id = None if token is None else token.token_id
-        return unexplained(counter - self._log.memory.counted, counter=counter, token_id=token_id)
+        token_id = None if work is None else work.token_id
+        return unexplained(counter - self._memory.counted, counter=counter, token_id=token_id)
 
-    def _closed(self, *, used: int) -> list[Body]:
-        token = _needed(self._log.memory.open_token())
-        return [events.Closed(token_id=token.token_id, strokes_used=used, cause=self._closing or Cause.BY_KEEPER)]
+    def _closed(self, *, used: int, done: bool = False) -> list[Body]:
+        """What ends the grant; for a sample, what ends the service."""
+        sample = self._memory.service
+        if sample is None:
+            token_id = _needed(self._memory).token_id
+            return [events.Closed(token_id=token_id, strokes_used=used, cause=self._closing or Cause.BY_KEEPER)]
+        if done:
+            return [service.ended(sample, stage=ServiceStage.ENDED)]
+        return service.expired(self._memory, cover_closed=self._sensors.cover_closed)
 
     def _go(self, step: Step) -> None:
         self._state = next_state(self._state, step)
 
-    def _next_number(self) -> int:
-        self._photos_ordered += 1
-        return self._photos_ordered
 
-    def _forget(self, shot: Shot) -> None:
-        for digest in (shot.preview_digest, shot.photo_digest):
-            if digest not in self._log.memory.photos:
-                self._parts.photos.forget(digest)
+_PHOTO_STATES: Final = (State.LOCKED, State.GRANTED, State.PAGE_SEEN, State.SWEEPING, State.SERVICE)
+_WAITING: Final = (State.GRANTED, State.PAGE_SEEN, State.SWEEPING, State.SERVICE)
+_PHOTO_STEP: Final = {State.LOCKED: Step.PAPER_SCANNED, State.SWEEPING: Step.PAGE_LEAFED}
 
 
-_PHOTO_STATES: Final = (State.LOCKED, State.GRANTED, State.PAGE_SEEN)
-
-
-def _needed(token: Token | None) -> Token:
-    """The open grant's token in a state that only a grant leads to."""
-    if token is None:  # pragma: no cover - next_state does not lead here
+def _needed(memory: Memory) -> Work:
+    """The open grant or sample, in a state that only one of them leads to."""
+    work = memory.work
+    if work is None:  # pragma: no cover - next_state does not lead here
         raise ValueError("no grant is open")
-    return token
+    return work

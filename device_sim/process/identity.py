@@ -28,9 +28,9 @@ class DeviceKey:
         return self._key.sign(data)
 
 
-def load_key(home: Path, rng: Rng) -> DeviceKey:
-    """`home`/key, 32 bytes, readable by its owner only."""
-    path = home / "key"
+def load_key(home: Path, rng: Rng, *, generation: int = 1) -> DeviceKey:
+    """`home`/key, 32 bytes, readable by its owner only; a released device makes key-2, key-3, ..."""
+    path = home / ("key" if generation == 1 else f"key-{generation}")
     if not path.exists():
         write_durably(path, rng.token_bytes(32), mode=0o600)
     return DeviceKey(path.read_bytes())

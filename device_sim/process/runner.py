@@ -94,6 +94,7 @@ class Runner:
                 photos=photos,
                 key=load_key(home, rng),
                 tripwire=self.faults,
+                later_key=lambda generation: load_key(home, rng, generation=generation),
             ),
         )
         for slot in range(SLOTS):

@@ -126,10 +126,6 @@ def test_a_token_with_a_claim_the_device_does_not_know_is_refused(world: World) 
     assert offer(world, cose.sign1(cbor.encode(claims), key=ISSUER, purpose=Purpose.TOKEN)) is Reason.UNKNOWN_CLAIM
 
 
-def test_a_token_for_a_mode_the_device_does_not_have_is_refused(world: World) -> None:
-    assert offer(world, world.token(policy=int(tokens.Mode.CONTINUOUS))) is Reason.NOT_SUPPORTED
-
-
 def test_a_token_without_strokes_is_refused(world: World) -> None:
     assert offer(world, world.token(max_strokes=0)) is Reason.MALFORMED
 

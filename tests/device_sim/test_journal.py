@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from device_sim.core import records
 from device_sim.core.errors import StorageFailed
+from device_sim.core.folding import remember
 from device_sim.core.journal import COMPACT_FROM, FILE, Journal
 from device_sim.core.machine import TORN_SENSOR
-from device_sim.core.memory import EMPTY, Memory, remember, signed_event, snapshot_record
+from device_sim.core.memory import EMPTY, Memory, signed_event, snapshot_record
 from device_sim.core.records import FIRST_LINK, Kind, Record
 from device_sim.core.settle import after_boot
 from firmware_protocol import events, messages, trace

@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable
 
 from device_sim.core import records
+from device_sim.core.folding import remember
 from device_sim.core.journal import FILE
-from device_sim.core.memory import EMPTY, remember
+from device_sim.core.memory import EMPTY
 from firmware_protocol import events, messages
 from firmware_protocol.cose import keyring
 from firmware_protocol.events import Outcome

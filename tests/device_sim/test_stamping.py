@@ -218,20 +218,9 @@ def test_a_camera_that_fails_after_the_press_keeps_the_use_consumed(world: World
     assert len(world.tray.printed) == 1  # three photos were tried, the code was printed once
 
 
-def test_page_check_none_frees_the_latch_with_the_token(world: World) -> None:
-    world.grant(policy=2)
-    assert world.shaft.free
-    assert world.device.state is State.UNLOCKED
-    world.lay()
-    assert world.pull()
-    done, intent = world.bodies()[-1], world.bodies()[-2]
-    assert isinstance(done, events.Done)
-    assert isinstance(intent, events.Intent)
-    assert intent.permit_digest is None
-
-
-def test_page_check_after_needs_a_photo_but_no_permit(world: World) -> None:
-    world.grant(policy=1)
+@pytest.mark.parametrize("page_check", [1, 2])
+def test_page_check_after_and_none_need_a_photo_but_no_permit(world: World, page_check: int) -> None:
+    world.grant(policy=page_check)
     assert not world.shaft.free
     world.lay()
     seen = world.capture()
@@ -257,8 +246,8 @@ def test_an_opened_cover_latches_and_survives_a_reboot(world: World) -> None:
 def test_another_head_ends_the_grant(world: World) -> None:
     world.grant()
     world.device.head_seen(0, b"otherhed")
-    assert [type(body) for body in world.bodies()[-2:]] == [events.Closed, events.HeadChanged]
-    assert world.refused(messages.TokenRequest(token=world.token())) is Reason.WRONG_HEAD
+    assert [type(body) for body in world.bodies()[-3:]] == [events.Closed, events.HeadChanged, events.Tamper]
+    assert world.refused(messages.ChallengeRequest()) is Reason.TAMPERED
 
 
 def test_a_full_journal_refuses_to_unlock_and_a_receipt_makes_room_again() -> None:
