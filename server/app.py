@@ -35,6 +35,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     approvals_gateway.router,
     tokens_gateway.router,
     events_gateway.router,
+    events_gateway.devices_router,
 )
 
 

@@ -64,8 +64,16 @@ class BlobStore(Protocol):
 class Workers(Protocol):
     """Sandboxed child processes for PDFs and images; implemented by `server.jobs.sandbox`."""
 
-    def call(self, function: Callable[..., Any] | str, *args: Any, timeout_s: float) -> Any:  # noqa: ANN401
+    def call(
+        self,
+        function: Callable[..., Any] | str,
+        *args: Any,  # noqa: ANN401 - plain data of any shape
+        timeout_s: float,
+        lane: str = "interactive",
+    ) -> Any:  # noqa: ANN401
         """Run `function` (of an allow-listed module, or "module:name") in a warm child; plain data in and out.
+
+        `lane`: interactive for a person who waits, background for jobs.
 
         Raises: WorkerTimeout, WorkerCrashed, WorkerFailed.
         """

@@ -1,25 +1,34 @@
-"""/gateway/v1/blobs: photos, resumable, only those that an admitted event announced."""
+"""/gateway/v1: photos, resumable, only those that an admitted event announced; imprints and spoiled sheets."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, File, Header, Path, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from server.blobs.errors import BlobTooLarge, DigestMismatch, WrongOffset
 from server.core.db import DbRead
 from server.core.errors import errors
-from server.devices.errors import UnknownGateway
+from server.devices.errors import BadEvent, NoSuchDevice, UnknownGateway
 from server.devices.guard import CurrentGateway
 from server.events import service
 from server.events.errors import BadUpload, DigestNotAnnounced
+from server.events.schemas import ImprintOut
+from server.events.spoiling import MAX_PREVIEW
 from server.identity.guard import Run
+from server.tokens.errors import NoSuchToken, WrongStroke
+from server.tokens.schemas import SpoiledOut
 
 router = APIRouter(prefix="/gateway/v1/blobs", tags=["gateway"], responses=errors(UnknownGateway, DigestNotAnnounced))
+
+devices_router = APIRouter(
+    prefix="/gateway/v1/devices", tags=["gateway"], responses=errors(UnknownGateway, NoSuchDevice)
+)
 
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 MAX_PHOTO = 8_388_608
 """As firmware_protocol.bulk.MAX_PHOTO."""
+MAX_EVENT_FILE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +67,33 @@ async def take_piece(
         chunk=chunk,
     )
     return Response(status_code=204, headers={"Upload-Offset": str(offset)})
+
+
+@devices_router.get("/{device_id}/imprints/{token_id}/{stroke}", responses=errors(NoSuchToken))
+def read_imprint(
+    device_id: str,
+    token_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")],
+    stroke: Annotated[int, Path(ge=1, le=255)],
+    db: DbRead,
+    gateway: CurrentGateway,
+) -> ImprintOut:
+    """How the imprint came out, once both full photos are here and compared."""
+    return service.imprint_of_gateway(db, gateway, device_id=device_id, token_id=bytes.fromhex(token_id), stroke=stroke)
+
+
+@devices_router.post("/{device_id}/spoiled", responses=errors(BadEvent, NoSuchToken, WrongStroke))
+def spoil_sheet(
+    device_id: str,
+    event: Annotated[UploadFile, File()],
+    preview: Annotated[UploadFile, File()],
+    run: Run,
+    gateway: CurrentGateway,
+) -> SpoiledOut:
+    """A cancelled sheet: accepted when its code and the word CANCELLED are seen on it."""
+    return service.spoil(
+        run,
+        gateway,
+        device_id=device_id,
+        event=event.file.read(MAX_EVENT_FILE),
+        preview=preview.file.read(MAX_PREVIEW + 1),
+    )

@@ -27,7 +27,7 @@ class Stroke(UuidPk, CreatedAt, table=True):
     plan_index: int  # within the request, from 0
     copy_number: int
     page: int
-    state: str  # seen, intent, done, returned, cancelled, aborted, unknown
+    state: str  # seen, intent, done, returned, cancelled, aborted, unknown, spoiled
     counter: int | None = None  # mechanical, after the stroke
     seen_ms: int | None = None  # device time of each step, Unix ms; None without signed time
     intent_ms: int | None = None
@@ -69,7 +69,7 @@ class Alarm(UuidPk, CreatedAt, table=True):
     tenant_id: UUID
     branch_path: str
     device_id: str
-    kind: str  # extra_stroke, tamper, press_not_confirmed
+    kind: str  # extra_stroke, tamper, press_not_confirmed, old_photo
     request_id: UUID | None = None
     leaf_hash: bytes = Field(max_length=32)
     detail: dict[str, Any] = Field(sa_type=JSON)

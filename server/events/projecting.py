@@ -14,8 +14,10 @@ from server.approvals import service as approvals
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
-from server.events import store
+from server.events import samples, store
 from server.events.models import Alarm, AnnouncedPhoto, Stroke
+from server.inspection import service as inspection
+from server.inspection.schemas import FindingRead
 from server.jobs import service as jobs
 from server.ledger import service as ledger
 from server.ledger.service import EntryRead, LeafKind
@@ -26,7 +28,16 @@ INSPECT_IMPRINT: Final = "events.inspect_imprint"
 BATCH: Final = 200
 """Leaves per transaction: about 50 ms, so that nobody waits long for the write lock."""
 
-_RANK: Final = {"seen": 0, "intent": 1, "returned": 2, "aborted": 2, "done": 3, "cancelled": 3, "unknown": 3}
+_RANK: Final = {
+    "seen": 0,
+    "intent": 1,
+    "returned": 2,
+    "aborted": 2,
+    "done": 3,
+    "cancelled": 3,
+    "unknown": 3,
+    "spoiled": 3,
+}
 """A stroke's state only moves forward. A use that came back is pressed again under the same number; 3 is final."""
 _SETTLED: Final = {Outcome.RECOVERED: "done", Outcome.ABORTED: "aborted", Outcome.UNKNOWN: "unknown"}
 
@@ -53,6 +64,8 @@ def rebuild(run: Runtime) -> None:
         store.forget(db)
         tokens.forget_events(db)
         size, _root = ledger.head(db)
+        for look in inspection.with_reason(db, "old_photo"):
+            raise_old_photo(db, look)
     project(run, first=0, last=size - 1)
 
 
@@ -81,6 +94,9 @@ def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
         time_ms=header.time_ms if admitted.whole else None,
     )
     tokens.note_event(db, run, admitted.event)
+    alarm = devices.note_event(db, run, admitted.event, at=admitted.leaf.admitted_at)
+    if alarm is not None:
+        _raise_alarm(db, run, admitted, alarm, {})
     match body:
         case events.Paired():
             devices.note_paired(db, run, admitted.event)
@@ -93,6 +109,9 @@ def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
             _announce(db, run, admitted, digest)
         case events.Label(photo_digest=digest):
             _announce(db, run, admitted, digest)
+        case events.Spoiled(preview_digest=preview, photo_digest=digest):
+            _announce(db, run, admitted, preview)
+            _announce(db, run, admitted, digest)
         case _:
             pass
 
@@ -104,6 +123,7 @@ def _take_stroke(db: Session, run: Runtime, admitted: Admitted) -> None:
         for digest in (body.preview_digest, body.photo_digest):
             _announce(db, run, admitted, digest, token_id=body.token_id, stroke=body.stroke)
     if row is None:
+        samples.take(db, run, admitted.event)
         return
     header, leaf_hash = admitted.event.header, admitted.leaf.leaf_hash
     match body:
@@ -128,6 +148,7 @@ def _take_stroke(db: Session, run: Runtime, admitted: Admitted) -> None:
             _forward(row, _SETTLED[outcome])
             if outcome is Outcome.UNKNOWN:
                 _raise_alarm(db, run, admitted, "press_not_confirmed", {"stroke": row.stroke}, token_id=row.token_id)
+    row.state = _on_paper(db, row)
     db.add(row)
     db.flush()
 
@@ -157,6 +178,11 @@ def _stroke(db: Session, run: Runtime, admitted: Admitted, token_id: bytes, numb
         page=planned.page,
         state="seen",
     )
+
+
+def _on_paper(db: Session, row: Stroke) -> str:
+    """A sheet that was cancelled stays so, whatever report arrives later."""
+    return "spoiled" if tokens.spoiled(db, row.token_id, row.stroke) else row.state
 
 
 def _forward(row: Stroke, state: str) -> None:
@@ -214,6 +240,8 @@ def note_stored(db: Session, run: Runtime, *, device_id: str, generation: int, d
     row = store.stroke(db, photo.token_id, photo.stroke) if photo.token_id and photo.stroke else None
     if row is not None:
         _ask_for_look(db, run, row)
+    elif photo.token_id:
+        samples.photo_stored(db, run, device_id, photo.token_id)
 
 
 def _ask_for_look(db: Session, run: Runtime, row: Stroke) -> None:
@@ -221,6 +249,26 @@ def _ask_for_look(db: Session, run: Runtime, row: Stroke) -> None:
     photos = {digest for digest in (row.before_photo, row.after_photo) if digest is not None}
     if row.trace_code is not None and len(photos) == 2 and store.stored_among(db, row.tenant_id, photos) == photos:
         jobs.enqueue(db, INSPECT_IMPRINT, {"token": row.token_id.hex(), "stroke": row.stroke}, now=run.now())
+
+
+def raise_old_photo(db: Session, look: FindingRead) -> None:
+    """Somebody sent a photo of an earlier moment: an alarm, once for a finding."""
+    if store.alarm(db, look.leaf_hash) is not None:
+        return
+    db.add(
+        Alarm(
+            id=look.id,
+            created_at=look.created_at,
+            tenant_id=look.tenant_id,
+            branch_path=look.branch_path,
+            device_id=look.device_id,
+            kind="old_photo",
+            request_id=look.request_id,
+            leaf_hash=look.leaf_hash,
+            detail={"stroke": look.stroke, "photo": look.photo_digest.hex()},
+        )
+    )
+    db.flush()
 
 
 def _raise_alarm(

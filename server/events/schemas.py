@@ -46,6 +46,15 @@ class StrokeView(Out):
     photos_stored: frozenset[str]  # hex digests
 
 
+class ImprintOut(Out):
+    """`state`: pending, agrees, look_here. `grade`: clear, faint, cut_off, missing, unclear; empty while pending."""
+
+    state: str
+    reason: str
+    text: str
+    grade: str
+
+
 class AlarmRead(Out):
     id: UUID
     device_id: str

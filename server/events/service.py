@@ -16,9 +16,11 @@ from server.events.changes import latest as latest_change
 from server.events.changes import since as changes_since
 from server.events.changes import watch as watch_changes
 from server.events.errors import BadUpload, DigestNotAnnounced, PhotoMissing
+from server.events.imprints import imprint_of_gateway
 from server.events.models import AnnouncedPhoto
 from server.events.projecting import note_stored, project, rebuild
 from server.events.schemas import AlarmRead, Progress, StrokeRead, StrokeView, TimelineRead
+from server.events.spoiling import spoil
 from server.inspection import service as inspection
 from server.inspection.schemas import FindingRead
 from server.tokens import service as tokens
@@ -26,11 +28,13 @@ from server.tokens import service as tokens
 __all__ = [
     "alarms",
     "changes_since",
+    "imprint_of_gateway",
     "latest_change",
     "photo",
     "project",
     "rebuild",
     "receive_photo",
+    "spoil",
     "stroke_of_code",
     "strokes",
     "timeline",

@@ -1,17 +1,26 @@
 """Jobs of `server.events`, done by the worker role."""
 
+import hashlib
 from typing import Any
+from uuid import UUID
 
+from sqlmodel import Session
+
+from firmware_protocol import events as device_events
+from firmware_protocol.events import PageSeen
 from server.core.runtime import Runtime
 from server.core.scope import Scope
-from server.events import changes, projecting, store
+from server.events import changes, projecting, samples, store
+from server.events.models import Stroke
 from server.inspection import service as inspection
 from server.inspection.service import StrokeAt
 from server.jobs import service as jobs
 from server.jobs.service import handler
 from server.ledger import service as ledger
+from server.ledger.schemas import EntryRead
 from server.seals import service as seals
 from server.tokens import service as tokens
+from server.tokens.sweeping import OLD_PHOTO
 
 
 @handler(projecting.PROJECT)
@@ -21,6 +30,13 @@ def project(run: Runtime, payload: dict[str, Any]) -> None:
     projecting.project(run, first=payload["from"], last=payload["to"])
     with run.db.write() as db:
         jobs.enqueue(db, "public.snapshot", {}, now=run.now())  # strokes bring codes that strangers may check
+
+
+@handler(samples.INSPECT_SAMPLE)
+def inspect_sample(run: Runtime, payload: dict[str, Any]) -> None:
+    """Both photos of a sample imprint are here: compare it with the specimen."""
+    changes.watch(run)
+    samples.look(run, payload)
 
 
 @handler(projecting.INSPECT_IMPRINT)
@@ -38,6 +54,7 @@ def inspect_imprint(run: Runtime, payload: dict[str, Any]) -> None:
             return
         seal = seals.seal(db, scope, token.seal_id)
         specimen = seals.specimen(db, run, scope, token.seal_id)
+        shown = _shown(db, scope, row, leaf)
         before = run.blobs.get(db, row.before_photo, scope=scope)
         after = run.blobs.get(db, row.after_photo, scope=scope)
     at = StrokeAt(
@@ -54,9 +71,36 @@ def inspect_imprint(run: Runtime, payload: dict[str, Any]) -> None:
     check = inspection.look_at_imprint(
         run, specimen=specimen, diameter_mm=seal.diameter_mm, before=before, after=after, at=at
     )
+    later = inspection.look_later(run, before=before, at=at) if token.page_check != "before" else None
     with run.db.write() as db:
-        inspection.keep_imprint_finding(
-            db, run, at, check, after=after, trace_code=row.trace_code or b"", event=leaf.leaf
+        look = inspection.keep_imprint_finding(
+            db, run, at, check, after=after, trace_code=row.trace_code or b"", event=leaf.leaf, shown=shown
         )
+        if later is not None:
+            dated = inspection.dated(later, shown=shown[0])
+            inspection.keep_page_finding(db, run, at, dated, preview=before, event=leaf.leaf, kind="later")
+        if look.reason == "old_photo":
+            projecting.raise_old_photo(db, look)
         about = {"tenant": str(row.tenant_id), "request": str(row.request_id)}
         jobs.enqueue(db, "archive.file", about, now=run.now())
+
+
+@handler(OLD_PHOTO)
+def old_photo(run: Runtime, payload: dict[str, Any]) -> None:
+    """A photo of an earlier moment was sent as one of now."""
+    changes.watch(run)
+    with run.db.write() as db:
+        scope = Scope.system(UUID(payload["tenant"]))
+        projecting.raise_old_photo(db, inspection.finding(db, scope, UUID(payload["finding"])))
+
+
+def _shown(db: Session, scope: Scope, row: Stroke, done: EntryRead) -> tuple[bytes, bytes]:
+    """What the light strip shows on the photos before and after this stroke (docs/protocol.md, "The light strip")."""
+    after = tokens.strip_data(
+        hashlib.sha256(row.trace_code or b"").digest()[:16], device_events.peek(done.leaf).header.counter
+    )
+    seen = ledger.entry(db, scope, row.seen_leaf) if row.seen_leaf is not None else None
+    event = device_events.peek(seen.leaf) if seen is not None else None
+    if event is None or not isinstance(event.body, PageSeen):
+        return b"", after
+    return tokens.strip_data(event.body.stroke_nonce, event.header.counter), after

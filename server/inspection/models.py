@@ -10,7 +10,7 @@ from server.core.db import CreatedAt, UuidPk
 
 
 class Finding(UuidPk, CreatedAt, table=True):
-    """What inspection saw on one photo. `kind` is page (before) or imprint (after)."""
+    """What inspection saw on one photo. `kind`: page, cover, fan, sweep or later (of a page), imprint (after)."""
 
     __tablename__ = "finding"
     __table_args__ = (UniqueConstraint("kind", "token_id", "stroke", "photo_digest"),)
@@ -20,7 +20,7 @@ class Finding(UuidPk, CreatedAt, table=True):
     kind: str
     request_id: UUID = Field(index=True)
     device_id: str
-    token_id: bytes = Field(max_length=16)
+    token_id: bytes = Field(max_length=16, index=True)
     stroke: int
     page: int
     answer: str

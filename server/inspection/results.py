@@ -16,6 +16,16 @@ class PageCheck:
 
     finding: PageFinding
     crops: tuple[tuple[bytes, bytes], ...]
+    strip: bytes | None  # what the light strip showed; None when it cannot be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoiledCheck:
+    """What a cancelled sheet shows: whether it is marked as cancelled, and the payloads of all codes on it."""
+
+    marked: bool
+    codes: tuple[bytes, ...]
+    strip: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +39,4 @@ class ImprintCheck:
     imprint: dict[str, Any]
     placement: dict[str, Any]
     codes: tuple[bytes, ...]
+    strips: tuple[bytes | None, bytes | None]  # light strip of the photo before and of the photo after

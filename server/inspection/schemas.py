@@ -30,6 +30,8 @@ class ReasonText(Out):
 
 class FindingRead(Out):
     id: UUID
+    tenant_id: UUID
+    branch_path: str
     kind: str
     request_id: UUID
     device_id: str

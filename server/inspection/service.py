@@ -2,55 +2,30 @@
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any, Final
 from uuid import UUID
 
 from sqlmodel import Session
 
-from firmware_protocol import cbor, trace
+from firmware_protocol import trace
 from firmware_protocol.errors import ProtocolError
 from server.approvals import service as approvals
 from server.core.runtime import Runtime
 from server.core.scope import Scope
-from server.identity import entries
-from server.identity.entries import EntryType
 from server.inspection import store
 from server.inspection.errors import NoSuchFinding
-from server.inspection.models import Finding
-from server.inspection.results import ImprintCheck, PageCheck, PageNotPrepared
-from server.inspection.schemas import DifferenceRead, FindingRead
-from server.inspection.vision.finding import Box
-from server.inspection.words import text_of
+from server.inspection.keeping import StrokeAt, keep, read
+from server.inspection.results import ImprintCheck, PageCheck, PageNotPrepared, SpoiledCheck
+from server.inspection.schemas import FindingRead
+from server.inspection.vision.finding import Answer, Box
+from server.jobs.sandbox import Lane
 
 CHECK_S: Final = 10.0
+JOB_S: Final = 30.0
+"""The same work in the background lane, where nobody waits and one job may stand behind another."""
 PREPARE_S: Final = 20.0
 PX_PER_MM: Final = 200 / 25.4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrokeAt:
-    """Which stroke a photo belongs to, as the token's plan says."""
-
-    tenant_id: UUID
-    branch_path: str
-    request_id: UUID
-    seal_id: UUID
-    device_id: str
-    token_id: bytes
-    stroke: int
-    page: int
-    document_digest: bytes
-
-    @property
-    def refs(self) -> dict[str, object]:
-        return {
-            "request": self.request_id,
-            "seal": self.seal_id,
-            "device": self.device_id,
-            "token": self.token_id,
-            "document": self.document_digest,
-        }
 
 
 def look_at_page(run: Runtime, at: StrokeAt, preview: bytes, *, marks: tuple[Box, ...] = ()) -> PageCheck:
@@ -67,19 +42,75 @@ def look_at_page(run: Runtime, at: StrokeAt, preview: bytes, *, marks: tuple[Box
     return check
 
 
-def warm_page(run: Runtime, tenant_id: UUID, document_digest: bytes, page: int) -> None:
+def warm_page(
+    run: Runtime, tenant_id: UUID, document_digest: bytes, page: int, *, lane: Lane = Lane.INTERACTIVE
+) -> None:
     """Prepare an approved page before the paper lies on the tray. Raises: WorkerTimeout, WorkerCrashed."""
     with run.db.read() as db:
         pdf = approvals.pdf(db, run, tenant_id, document_digest)
-    run.workers.call("server.inspection.tasks:prepare_page", pdf, document_digest, page, timeout_s=PREPARE_S)
+    run.workers.call("server.inspection.tasks:prepare_page", pdf, document_digest, page, timeout_s=PREPARE_S, lane=lane)
+
+
+def index_document(run: Runtime, tenant_id: UUID, document_digest: bytes, pages: int) -> None:
+    """Prepare for leafing through a document. Raises: WorkerTimeout, WorkerCrashed."""
+    with run.db.read() as db:
+        pdf = approvals.pdf(db, run, tenant_id, document_digest)
+    run.workers.call("server.inspection.tasks:index_pages", pdf, document_digest, pages, timeout_s=PREPARE_S)
+
+
+def which_pages(run: Runtime, at: StrokeAt, preview: bytes, *, pages: int) -> list[int]:
+    """Pages of the document that a preview may show, likeliest first. Raises: WorkerTimeout, WorkerCrashed."""
+    call = ("server.inspection.tasks:which_pages", at.document_digest, preview)
+    try:
+        found: list[int] = run.workers.call(*call, timeout_s=CHECK_S)
+    except PageNotPrepared:
+        index_document(run, at.tenant_id, at.document_digest, pages)
+        found = run.workers.call(*call, timeout_s=CHECK_S)
+    return found
+
+
+def look_at_spoiled(run: Runtime, at: StrokeAt, preview: bytes) -> SpoiledCheck:
+    """What a cancelled sheet shows. Raises: WorkerTimeout, WorkerCrashed."""
+    call = ("server.inspection.tasks:check_spoiled", at.document_digest, at.page, preview)
+    try:
+        check: SpoiledCheck = run.workers.call(*call, timeout_s=CHECK_S)
+    except PageNotPrepared:
+        warm_page(run, at.tenant_id, at.document_digest, at.page)
+        check = run.workers.call(*call, timeout_s=CHECK_S)
+    return check
+
+
+def dated(check: PageCheck, *, shown: bytes) -> PageCheck:
+    """The check with the frame's age taken in: `shown` is what the device's light strip showed for this photo.
+
+    Another strip: an old photo, whatever is on it. No strip: it may be old, so it is no match.
+    """
+    finding = check.finding
+    if check.strip is None and finding.answer is Answer.MATCH:
+        finding = dataclasses.replace(finding, answer=Answer.DOUBTFUL, reason="no_strip")
+    elif check.strip is not None and check.strip != shown:
+        finding = dataclasses.replace(finding, answer=Answer.WRONG, reason="old_photo")
+    return dataclasses.replace(check, finding=finding)
 
 
 def keep_page_finding(
-    db: Session, run: Runtime, at: StrokeAt, check: PageCheck, *, preview: bytes, event: bytes
+    db: Session,
+    run: Runtime,
+    at: StrokeAt,
+    check: PageCheck,
+    *,
+    preview: bytes,
+    event: bytes,
+    kind: str = "page",
+    more: dict[str, Any] | None = None,
 ) -> FindingRead:
-    """Store a page finding with its pictures and put it on record. The same photo again is the same finding."""
+    """Store a page finding with its pictures and put it on record. The same photo again is the same finding.
+
+    `kind`: page (before a stroke), cover and fan (of a straddle), sweep (leafed through), later (compared after the
+    stroke). `more` goes into the report.
+    """
     digest = hashlib.sha256(preview).digest()
-    known = store.finding(db, kind="page", token_id=at.token_id, stroke=at.stroke, photo_digest=digest)
+    known = store.finding(db, kind=kind, token_id=at.token_id, stroke=at.stroke, photo_digest=digest)
     if known is not None:
         return read(known)
     scope = Scope.system(at.tenant_id)
@@ -93,35 +124,40 @@ def keep_page_finding(
             plain["photo"] = run.blobs.put(db, photo, "image/jpeg", scope=scope).hex()
         differences.append(plain)
     report = {name: value for name, value in dataclasses.asdict(check.finding).items() if name != "differences"}
-    return _keep(
+    return keep(
         db,
         run,
         at,
-        kind="page",
+        kind=kind,
         answer=str(check.finding.answer),
         reason=check.finding.reason,
         photo_digest=digest,
         event=event,
-        report=report,
+        report=report | (more or {}),
         differences=differences,
     )
 
 
-def known_page_finding(db: Session, at: StrokeAt, photo_digest: bytes) -> FindingRead | None:
-    row = store.finding(db, kind="page", token_id=at.token_id, stroke=at.stroke, photo_digest=photo_digest)
-    return read(row) if row is not None else None
+def known_page_finding(
+    db: Session, at: StrokeAt, photo_digest: bytes, *, kinds: Collection[str] = ("page",)
+) -> FindingRead | None:
+    rows = (
+        store.finding(db, kind=kind, token_id=at.token_id, stroke=at.stroke, photo_digest=photo_digest)
+        for kind in kinds
+    )
+    return next((read(row) for row in rows if row is not None), None)
+
+
+def findings_of_token(db: Session, token_id: bytes, *, kind: str) -> list[FindingRead]:
+    """Of one kind, oldest first."""
+    return [read(row) for row in store.of_token(db, token_id, kind=kind)]
 
 
 def look_at_imprint(
     run: Runtime, *, specimen: bytes, diameter_mm: float, before: bytes, after: bytes, at: StrokeAt
 ) -> ImprintCheck:
     """Compare the full photos before and after a stroke with the specimen. Raises: WorkerTimeout, WorkerCrashed."""
-    place = ("server.inspection.tasks:locate_page", at.document_digest, at.page, before)
-    try:
-        page = run.workers.call(*place, timeout_s=CHECK_S)
-    except PageNotPrepared:
-        warm_page(run, at.tenant_id, at.document_digest, at.page)
-        page = run.workers.call(*place, timeout_s=CHECK_S)
+    page = look_later(run, before=before, at=at).finding
     check: ImprintCheck = run.workers.call(
         "server.inspection.tasks:check_imprint",
         specimen,
@@ -129,22 +165,45 @@ def look_at_imprint(
         before,
         after,
         page.homography,
-        timeout_s=CHECK_S,
+        timeout_s=JOB_S,
+        lane=Lane.BACKGROUND,
     )
     return check
 
 
+def look_later(run: Runtime, *, before: bytes, at: StrokeAt) -> PageCheck:
+    """Compare a full before-photo with the approved page, in the background. Raises: WorkerTimeout, WorkerCrashed."""
+    call = ("server.inspection.tasks:locate_page", at.document_digest, at.page, before)
+    try:
+        check: PageCheck = run.workers.call(*call, timeout_s=JOB_S, lane=Lane.BACKGROUND)
+    except PageNotPrepared:
+        warm_page(run, at.tenant_id, at.document_digest, at.page, lane=Lane.BACKGROUND)
+        check = run.workers.call(*call, timeout_s=JOB_S, lane=Lane.BACKGROUND)
+    return check
+
+
 def keep_imprint_finding(
-    db: Session, run: Runtime, at: StrokeAt, check: ImprintCheck, *, after: bytes, trace_code: bytes, event: bytes
+    db: Session,
+    run: Runtime,
+    at: StrokeAt,
+    check: ImprintCheck,
+    *,
+    after: bytes,
+    trace_code: bytes,
+    event: bytes,
+    shown: tuple[bytes, bytes],
 ) -> FindingRead:
-    """Store and record what the after-photo shows. The same photo again is the same finding."""
+    """Store and record what the after-photo shows. The same photo again is the same finding.
+
+    `shown`: what the light strip must show on the photos before and after.
+    """
     digest = hashlib.sha256(after).digest()
     known = store.finding(db, kind="imprint", token_id=at.token_id, stroke=at.stroke, photo_digest=digest)
     if known is not None:
         return read(known)
-    code_read = _code_on_paper(check.codes, trace_code)
-    reason = imprint_reason(check, code_read)
-    return _keep(
+    code_read = code_on_paper(check.codes, trace_code)
+    reason = imprint_reason(check, code_read, shown=shown)
+    return keep(
         db,
         run,
         at,
@@ -157,13 +216,16 @@ def keep_imprint_finding(
             "imprint": check.imprint,
             "placement": check.placement,
             "code": code_read,
+            "strips": ["same" if seen == want else "other" for seen, want in zip(check.strips, shown, strict=True)],
         },
         differences=[],
     )
 
 
-def imprint_reason(check: ImprintCheck, code_read: str) -> str:
+def imprint_reason(check: ImprintCheck, code_read: str, *, shown: tuple[bytes, bytes]) -> str:
     """The first thing a person should look at; `photo_agrees` when there is none."""
+    if any(seen is not None and seen != want for seen, want in zip(check.strips, shown, strict=True)):
+        return "old_photo"
     by_answer = {
         "missing": "no_imprint",
         "extra": "extra_imprint",
@@ -177,6 +239,8 @@ def imprint_reason(check: ImprintCheck, code_read: str) -> str:
         return "page_moved"
     if code_read != "same":
         return "no_code" if code_read == "none" else "other_code"
+    if None in check.strips:
+        return "no_strip"
     return "photo_agrees"
 
 
@@ -188,21 +252,17 @@ def finding(db: Session, scope: Scope, finding_id: UUID) -> FindingRead:
     return read(row)
 
 
+def with_reason(db: Session, reason: str) -> list[FindingRead]:
+    """Of every tenant, oldest first: for read models that are made anew."""
+    return [read(row) for row in store.with_reason(db, reason)]
+
+
 def findings(db: Session, scope: Scope, request_id: UUID) -> list[FindingRead]:
     """All findings of a request, oldest first."""
     return [read(row) for row in store.of_request(db, scope, request_id)]
 
 
-def read(row: Finding) -> FindingRead:
-    names = [name for name in FindingRead.model_fields if name not in {"differences", "text"}]
-    return FindingRead(
-        **{name: getattr(row, name) for name in names},
-        differences=tuple(DifferenceRead.model_validate(difference) for difference in row.differences),
-        text=text_of(row.reason),
-    )
-
-
-def _code_on_paper(codes: tuple[bytes, ...], trace_code: bytes) -> str:
+def code_on_paper(codes: tuple[bytes, ...], trace_code: bytes) -> str:
     """same: the paper carries the code the device signed for; other: a trace code, but another; none: no trace code."""
     found = set()
     for payload in codes:
@@ -215,106 +275,25 @@ def _code_on_paper(codes: tuple[bytes, ...], trace_code: bytes) -> str:
     return "other" if found else "none"
 
 
-def _keep(
-    db: Session,
-    run: Runtime,
-    at: StrokeAt,
-    *,
-    kind: str,
-    answer: str,
-    reason: str,
-    photo_digest: bytes,
-    event: bytes,
-    report: dict[str, Any],
-    differences: list[dict[str, Any]],
-) -> FindingRead:
-    finding_id = run.new_id()
-    report, differences = _jsonable(report), _jsonable(differences)
-    evidence = cbor.encode(_whole_numbers([report, differences]))
-    public: dict[str, object] = {
-        "stroke": at.stroke,
-        "page": at.page,
-        "answer": answer,
-        "reason": reason,
-        "photo_digest": photo_digest,
-        "report_digest": hashlib.sha256(evidence).digest(),
-        "event": hashlib.sha256(event).digest(),
-    }
-    entry_type = EntryType.PAGE_FINDING if kind == "page" else EntryType.IMPRINT_FINDING
-    leaf_hash = entries.record(
-        db,
-        run,
-        entry_type,
-        tenant_id=at.tenant_id,
-        branch_path=at.branch_path,
-        refs=at.refs | {"finding": finding_id, "photo": photo_digest},
-        public=public,
-        private={"report": evidence},
-    )
-    row = Finding(
-        id=finding_id,
-        created_at=run.now(),
-        tenant_id=at.tenant_id,
-        branch_path=at.branch_path,
-        kind=kind,
-        request_id=at.request_id,
-        device_id=at.device_id,
-        token_id=at.token_id,
-        stroke=at.stroke,
-        page=at.page,
-        answer=answer,
-        reason=reason,
-        photo_digest=photo_digest,
-        event_digest=hashlib.sha256(event).digest(),
-        report=report,
-        differences=differences,
-        leaf_hash=leaf_hash,
-    )
-    db.add(row)
-    db.flush()
-    return read(row)
-
-
-def _jsonable(value: Any) -> Any:  # noqa: ANN401 - any report
-    match value:
-        case dict():
-            return {str(key): _jsonable(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_jsonable(item) for item in value]
-        case float():
-            return round(value, 4)
-        case bytes():
-            return value.hex()
-        case str():
-            return str(value)
-        case _:
-            return value
-
-
-def _whole_numbers(value: Any) -> Any:  # noqa: ANN401 - any report
-    """Entries hold no floats: ten-thousandths instead."""
-    match value:
-        case dict():
-            return {key: _whole_numbers(item) for key, item in value.items()}
-        case list():
-            return [_whole_numbers(item) for item in value]
-        case float():
-            return round(value * 10_000)
-        case _:
-            return value
-
-
 __all__ = [
     "ImprintCheck",
     "PageCheck",
     "StrokeAt",
+    "code_on_paper",
+    "dated",
     "finding",
     "findings",
+    "findings_of_token",
     "imprint_reason",
+    "index_document",
     "keep_imprint_finding",
     "keep_page_finding",
     "known_page_finding",
     "look_at_imprint",
     "look_at_page",
+    "look_at_spoiled",
+    "look_later",
     "warm_page",
+    "which_pages",
+    "with_reason",
 ]

@@ -29,3 +29,12 @@ def by_id(db: Session, scope: Scope, finding_id: UUID) -> Finding | None:
 def of_request(db: Session, scope: Scope, request_id: UUID) -> Sequence[Finding]:
     query = select(Finding).where(scope.owns(Finding), Finding.request_id == request_id)
     return db.exec(query.order_by(col(Finding.created_at), col(Finding.id))).all()
+
+
+def of_token(db: Session, token_id: bytes, *, kind: str) -> Sequence[Finding]:
+    query = select(Finding).where(Finding.token_id == token_id, Finding.kind == kind)
+    return db.exec(query.order_by(col(Finding.created_at), col(Finding.id))).all()
+
+
+def with_reason(db: Session, reason: str) -> Sequence[Finding]:
+    return db.exec(select(Finding).where(Finding.reason == reason).order_by(col(Finding.created_at))).all()

@@ -47,6 +47,26 @@ _WORDS: Final[dict[str, tuple[str, str, str]]] = {
         _LOCKED,
         N_("Try again. If it happens again, have the camera checked."),
     ),
+    "no_strip": (
+        N_("The light strip of the device cannot be read on the photo, so it may be an old one."),
+        _LOCKED,
+        N_("Uncover the strip at the tray's lower edge; the device tries again."),
+    ),
+    "old_photo": (
+        N_("This is not a photo of now: the light strip on it shows an earlier moment."),
+        N_("Nothing is permitted with this photo. An alarm was raised."),
+        N_("Stop, and call your security: somebody may have sent an old photo again."),
+    ),
+    "fan": (
+        N_("The cover agrees with the approved page; the fanned-out pages are photographed, not compared."),
+        N_("Nothing differs."),
+        N_("Press the lever."),
+    ),
+    "fan_without_cover": (
+        N_("The approved cover cannot be found on the fanned-out pages."),
+        _LOCKED,
+        N_("Fan the pages out with the cover on top, whole and face up."),
+    ),
     "photo_agrees": (N_("Photo agrees: the imprint and its code are as expected."), _RECORDED, N_("Nothing to do.")),
     "no_imprint": (N_("The photo shows no new imprint."), _RECORDED, _LOOK),
     "extra_imprint": (N_("The photo shows more than one new imprint."), _RECORDED, _LOOK),

@@ -89,7 +89,7 @@ class Workers:
         function: Callable[..., Any] | str,
         *args: Any,  # noqa: ANN401 - plain data of any shape
         timeout_s: float,
-        lane: Lane = Lane.INTERACTIVE,
+        lane: str = Lane.INTERACTIVE,
     ) -> Any:  # noqa: ANN401 - the function's result
         """Run `function` (or "module:name", which spares the caller the import) with plain `args`; its result.
 
@@ -99,7 +99,7 @@ class Workers:
         path = function if isinstance(function, str) else self._functions.name_of(function)
         if not self._functions.allowed(path.partition(":")[0]):
             raise NotPlain(f"{path} is not on the allow-list")
-        return self._lanes[lane].call(path, args, timeout_s)
+        return self._lanes[Lane(lane)].call(path, args, timeout_s)
 
     def warm(self, lane: Lane = Lane.INTERACTIVE) -> list[str]:
         """Start the lane's child now; returns the sandbox steps that hold on this system."""

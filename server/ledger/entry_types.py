@@ -231,9 +231,9 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
     ),
     EntryType.VERDICT: EntrySpec(
         "What a person decided about a finding or an unclear stroke.",
-        (*_STROKE, "case"),
-        ("stroke", "verdict", "finding_kind"),
-        ("reason", "by"),
+        (*_STROKE, "case", "code"),
+        ("stroke", "verdict", "finding_kind", "method", "photo_digest"),
+        ("reason", "by", "assertion"),
     ),
     EntryType.ESEAL_ISSUED: EntrySpec(
         "An electronic seal was put on a document.",

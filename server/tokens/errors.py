@@ -1,4 +1,4 @@
-from server.core.errors import Conflict, Forbidden, NotFound
+from server.core.errors import BadInput, Conflict, Forbidden, NotFound
 from server.core.i18n import N_
 
 
@@ -84,3 +84,43 @@ class TokenOver(Conflict):
     happened = N_("The permission for this job has ended.")
     safe = N_("The device locks by itself; what was stamped is on record.")
     next_step = N_("Start the job again for what is left.")
+
+
+class SweepIncomplete(Conflict):
+    """Facts `missing`, `seen`."""
+
+    title = N_("Leaf through the document first")
+    happened = N_("Not every page has been seen by the camera yet. Missing: %(missing)s.")
+    safe = N_("The device stays locked; nothing was stamped.")
+    next_step = N_("Leaf through the missing pages, then stamp.")
+
+
+class OfflineRefused(Forbidden):
+    title = N_("Not without headquarters")
+    happened = N_("This request, its seal or this device does not allow imprints while headquarters cannot be reached.")
+    safe = N_("The device stays locked; nothing was stamped.")
+    next_step = N_("Stamp while headquarters can be reached, or have an administrator change the rule.")
+
+
+class NoSuchCase(NotFound):
+    happened = N_("There is no such question, or it belongs to another branch.")
+
+
+class NotYourCase(Forbidden):
+    title = N_("Somebody else must answer")
+    happened = N_("Who stamps or asked for the imprint can't answer this; an approver or another keeper can.")
+    safe = N_("The device stays locked.")
+    next_step = N_("Ask a colleague to look at it now.")
+
+
+class CaseClosed(Conflict):
+    title = N_("This question is closed")
+    happened = N_("It was answered already, its time ran out, or the keeper took another photo.")
+    safe = N_("Nothing was changed by this step.")
+    next_step = N_("Go back to your inbox; what waits now is listed there.")
+
+
+class ReasonNeeded(BadInput):
+    happened = N_("A reason is needed: it goes on record with your name.")
+    safe = N_("Nothing was changed by this step.")
+    next_step = N_("Write in a few words what you saw.")

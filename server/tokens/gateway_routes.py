@@ -3,12 +3,19 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, File, UploadFile
+from fastapi import APIRouter, BackgroundTasks, File, Response, UploadFile
 
 from server.approvals.errors import NoSuchRequest
 from server.core.db import Db, DbRead
 from server.core.errors import errors
-from server.devices.errors import BadEvent, DeviceNotActive, NoSuchDevice, NotSignedInAtDevice, UnknownGateway
+from server.devices.errors import (
+    BadEvent,
+    DeviceNotActive,
+    NoSuchDevice,
+    NotSignedInAtDevice,
+    SampleMissing,
+    UnknownGateway,
+)
 from server.devices.guard import CurrentGateway
 from server.identity.guard import Run
 from server.seals.errors import SealNotActive
@@ -17,16 +24,28 @@ from server.tokens.errors import (
     DeviceMustReport,
     KeeperRefused,
     NonceUsed,
+    NoSuchCase,
     NoSuchToken,
     NotReady,
     NotYet,
+    OfflineRefused,
     StillOpen,
     StrokesUsedUp,
+    SweepIncomplete,
     TokenOver,
     WrongDevice,
     WrongStroke,
 )
-from server.tokens.schemas import JobRead, PermitOut, TokenIn, TokenOut
+from server.tokens.schemas import (
+    CaseOut,
+    JobRead,
+    LabelIn,
+    PermitOut,
+    SweptOut,
+    TokenIn,
+    TokenOut,
+    VoucherIn,
+)
 
 router = APIRouter(prefix="/gateway/v1/devices", tags=["gateway"], responses=errors(UnknownGateway, NoSuchDevice))
 
@@ -51,6 +70,7 @@ def jobs(
         NotYet,
         SealNotActive,
         WrongDevice,
+        SampleMissing,
         KeeperRefused,
         StillOpen,
         DeviceMustReport,
@@ -76,7 +96,7 @@ def issue_token(
 
 @router.post(
     "/{device_id}/permits",
-    responses=errors(BadEvent, DeviceNotActive, NoSuchToken, TokenOver, WrongStroke, NotReady),
+    responses=errors(BadEvent, DeviceNotActive, NoSuchToken, TokenOver, WrongStroke, NotReady, SweepIncomplete),
 )
 def ask_permit(
     device_id: str,
@@ -89,3 +109,61 @@ def ask_permit(
     return service.ask_permit(
         run, gateway, device_id=device_id, event=said, preview=preview.file.read(permits.MAX_PREVIEW + 1)
     )
+
+
+@router.get("/{device_id}/cases/{case_id}", responses=errors(NoSuchCase))
+def read_case(device_id: str, case_id: UUID, db: DbRead, run: Run, gateway: CurrentGateway) -> CaseOut:
+    """Whether a second person has answered a doubtful page; the permit after "anyway" goes down by MQTT."""
+    return service.case_of_gateway(db, run, gateway, device_id=device_id, case_id=case_id)
+
+
+@router.post(
+    "/{device_id}/sweeps/pages",
+    responses=errors(BadEvent, DeviceNotActive, NoSuchToken, TokenOver, WrongStroke, NotReady),
+)
+def sweep_page(
+    *,
+    device_id: str,
+    event: Annotated[UploadFile, File()],
+    preview: Annotated[UploadFile, File()],
+    run: Run,
+    gateway: CurrentGateway,
+    later: BackgroundTasks,
+) -> SweptOut:
+    """One leafed page; the next one is prepared while the keeper turns the leaf."""
+    said = event.file.read(MAX_EVENT_FILE)
+    answer = service.sweep_page(
+        run, gateway, device_id=device_id, event=said, preview=preview.file.read(permits.MAX_PREVIEW + 1)
+    )
+    later.add_task(service.warm_next, run, gateway, answer=answer, event=said)
+    return answer
+
+
+@router.post(
+    "/{device_id}/vouchers",
+    status_code=202,
+    responses=errors(
+        NoSuchRequest,
+        DeviceNotActive,
+        NotSignedInAtDevice,
+        NotReady,
+        NotYet,
+        SealNotActive,
+        WrongDevice,
+        KeeperRefused,
+        StillOpen,
+        DeviceMustReport,
+        StrokesUsedUp,
+        OfflineRefused,
+    ),
+)
+def issue_voucher(device_id: str, body: VoucherIn, db: Db, run: Run, gateway: CurrentGateway) -> TokenOut:
+    return service.issue_voucher(
+        db, run, gateway, device_id=device_id, request_id=body.request_id, operator_id=body.operator_id
+    )
+
+
+@router.post("/{device_id}/labels", status_code=204, responses=errors(NoSuchToken, WrongStroke))
+def note_label(device_id: str, body: LabelIn, db: Db, run: Run, gateway: CurrentGateway) -> Response:
+    service.note_label(db, run, gateway, device_id=device_id, said=body)
+    return Response(status_code=204)

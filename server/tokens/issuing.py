@@ -12,7 +12,7 @@ from server.approvals.schemas import RequestRead
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
-from server.devices.errors import DeviceNotActive
+from server.devices.errors import DeviceNotActive, SampleMissing
 from server.devices.schemas import DeviceRead, DeviceState, DownKind, GatewayRead, HeadAt
 from server.identity.schemas import PersonRead
 from server.seals import service as seals
@@ -49,7 +49,7 @@ def issue(
     """A token for the device's own challenge. The same challenge again gets the same bytes again.
 
     Raises: NoSuchDevice, NoSuchRequest, DeviceNotActive, NotSignedInAtDevice, NotReady, NotYet, SealNotActive,
-    WrongDevice, KeeperRefused, StillOpen, DeviceMustReport, StrokesUsedUp, NonceUsed.
+    WrongDevice, SampleMissing, KeeperRefused, StillOpen, DeviceMustReport, StrokesUsedUp, NonceUsed.
     """
     device = devices.device_of_gateway(db, gateway, device_id)
     known = store.token_for_nonce(db, device_id, nonce)
@@ -117,10 +117,14 @@ def check(db: Session, run: Runtime, device: DeviceRead, request: RequestRead, k
         raise NotYet(not_before=request.not_before.isoformat(timespec="minutes"))
     system = Scope.system(device.tenant_id)
     seal = seals.usable_seal(db, system, request.seal_id)
-    mounted = devices.head_in(device, {head.head_id for head in seals.heads(db, system, seal.id)})
+    heads = {head.head_id for head in seals.heads(db, system, seal.id)}
+    mounted = devices.head_in(device, heads)
+    if devices.sample_missing(device, heads):
+        raise SampleMissing
     if mounted is None or request.device_id not in {None, device.device_id}:
         raise WrongDevice
-    refused = approvals.may_keep(db, device.tenant_id, request.id, keeper.id)
+    places = devices.stands_in_for(db, run, device, keeper.id)
+    refused = approvals.may_keep(db, device.tenant_id, request.id, keeper.id, stands_in_for=places)
     if refused is not None:
         raise KeeperRefused(why=refused.reason.value)
     return mounted

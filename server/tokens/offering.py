@@ -22,6 +22,7 @@ def jobs(
     """What can be stamped at this device now, oldest approval first. Raises: NoSuchDevice."""
     device = devices.device_of_gateway(db, gateway, device_id)
     seal_ids = {seals.seal_of_head(db, device.tenant_id, head.head_id).id for head in _known_heads(db, device)}
+    mine = {None, operator_id} | (devices.stands_in_for(db, run, device, operator_id) if operator_id else set())
     found = []
     for request in approvals.requests_for_seals(db, run, device.tenant_id, seal_ids):
         elsewhere = request.device_id not in {None, device_id}
@@ -29,15 +30,15 @@ def jobs(
             continue
         remaining = uses.left(db, run, request)
         if remaining.strokes > 0 or remaining.open_token is not None:
-            found.append(_job(request, remaining, operator_id))
+            found.append(_job(request, remaining, mine=request.keeper_id in mine))
     return found
 
 
 def _known_heads(db: Session, device: DeviceRead) -> list[HeadAt]:
-    return [head for head in device.heads if seals.head_known(db, device.tenant_id, head.head_id)]
+    return [head for head in device.heads if head.sampled and seals.head_known(db, device.tenant_id, head.head_id)]
 
 
-def _job(request: RequestRead, remaining: Left, operator_id: UUID | None) -> JobRead:
+def _job(request: RequestRead, remaining: Left, *, mine: bool) -> JobRead:
     whole = approvals.plan(request)
     by_index = {stroke.index: stroke for stroke in whole}
     next_way = way(request, whole, todo=remaining.plan, most=remaining.strokes)
@@ -55,7 +56,7 @@ def _job(request: RequestRead, remaining: Left, operator_id: UUID | None) -> Job
             for number, stroke in enumerate(planned, start=1)
         ),
         expires_ms=round(request.expires_at.timestamp() * 1000),
-        mine=request.keeper_id in {None, operator_id},
+        mine=mine,
         mode=VOUCHER if offline else next_way.mode,
         page_check=request.page_check.value,
         sweep=next_way.sweep,

@@ -19,7 +19,7 @@ from server.approvals.schemas import RequestRead
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
-from server.tokens import store
+from server.tokens import labels, store
 from server.tokens.models import SpoiledSheet, StampToken, StrokeUse
 from server.tokens.schemas import StrokeState
 
@@ -83,6 +83,8 @@ def note_event(db: Session, run: Runtime, event: Event) -> None:
             _set(db, run, token, stroke, StrokeState.RETURNED if returned else StrokeState.CANCELLED)
         case events.Settled(stroke=stroke, outcome=outcome):
             _set(db, run, token, stroke, _SETTLED[outcome])
+        case events.Label(copy=stroke):
+            labels.note_seen(db, token_id=token.token_id, stroke=stroke, at=run.now())
         case events.Closed(strokes_used=used):
             token.closed_at, token.closed_used = token.closed_at or run.now(), used
         case _:
@@ -100,6 +102,11 @@ def spoil(db: Session, run: Runtime, sheet: SpoiledSheet) -> None:
     if token is not None:
         _set(db, run, token, sheet.stroke, StrokeState.SPOILED)
         db.flush()
+
+
+def spoiled(db: Session, token_id: bytes, stroke: int) -> bool:
+    """Whether the sheet of this stroke was cancelled."""
+    return store.spoiled(db, token_id, stroke) is not None
 
 
 def forget_events(db: Session) -> None:

@@ -5,12 +5,14 @@ import io
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import numpy as np
 import pypdfium2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 from sqlmodel import Session
 
+from device_sim.scene.strip import draw_strip, show_in_grey
 from firmware_protocol import events, trace
 from firmware_protocol.events import (
     Boot,
@@ -254,12 +256,16 @@ def office(company: Company, gateway: GatewayMade) -> Office:
     return made
 
 
-def photo_of(pdf: bytes, page: int, *, dpi: int = 150) -> bytes:
-    """The page on a dark tray, straight, as a grey JPEG."""
+def photo_of(pdf: bytes, page: int, *, dpi: int = 150, nonce: bytes = b"n" * 16, counter: int = 100) -> bytes:
+    """The page on a dark tray, straight, as a grey JPEG; the light strip below shows `nonce` and `counter`."""
     sharp = pypdfium2.PdfDocument(pdf)[page - 1].render(scale=300 / 72, grayscale=True).to_pil()
     rendered = sharp.resize((round(sharp.width * dpi / 300), round(sharp.height * dpi / 300)), Image.Resampling.LANCZOS)
     tray = Image.new("L", (rendered.width + 120, rendered.height + 120), 70)
     tray.paste(rendered, (60, 60))
+    grey = np.array(tray)
+    lit = np.zeros((*grey.shape, 3), np.uint8)
+    draw_strip(lit, nonce + counter.to_bytes(4, "big"))
+    show_in_grey(grey, lit)
     out = io.BytesIO()
-    tray.save(out, "JPEG", quality=88)
+    Image.fromarray(grey).save(out, "JPEG", quality=88)
     return out.getvalue()

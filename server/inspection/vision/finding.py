@@ -19,6 +19,10 @@ Reason = Literal[
     "missing_ink",
     "no_page",
     "undecodable",
+    "no_strip",
+    "old_photo",
+    "fan",
+    "fan_without_cover",
 ]
 
 

@@ -18,6 +18,7 @@ from server.inspection.vision.align import Matrix, features, plane, project
 from server.inspection.vision.artwork import Artwork, artwork
 from server.inspection.vision.decode import decode, red_channel
 from server.inspection.vision.finding import Box
+from server.inspection.vision.grade import Grade, empty_sectors, grade
 from server.inspection.vision.ink import Density, components, density
 from server.inspection.vision.overlay import Fit, fit
 
@@ -65,7 +66,8 @@ class ImprintFinding:
     `reason` is ok, undecodable, no_colour, no_imprint, extra_imprint, shape, shifted, size, part or faint. `score` is
     the median correlation of the specimen's parts, `weakest` that of the worst two, `agreeing` the share of parts that
     correlate, `scale` the imprint's size over the specimen's, `displacement_mm` the root mean square of the parts'
-    shifts after the fit, `ink_share` the new red over the specimen's ink, `box` the imprint in after-photo pixels.
+    shifts after the fit, `ink_share` the new red over the specimen's ink, `box` the imprint in after-photo pixels,
+    `grade` how it came out, for the keeper who may stamp again.
     """
 
     answer: ImprintAnswer
@@ -80,6 +82,7 @@ class ImprintFinding:
     displacement_mm: float
     ink_share: float
     box: Box | None
+    grade: Grade
     ms: float
 
 
@@ -120,12 +123,14 @@ def check_imprint(
     px_per_mm: float,
     page_homography: list[list[float]] | None = None,
     page_dpi: float = 200.0,
+    still: bool = False,
 ) -> ImprintFinding:
     """The finding for one stroke.
 
     `specimen` is the artwork, grey (H, W), BGR or BGRA, ink dark or coloured on white or transparent. `px_per_mm` is
     the photos' scale. With `page_homography` (approved pixels at `page_dpi` to before-photo pixels, a `PageFinding` has
-    it) the perspective is taken out first and `centre_mm` is a place on the page. Never raises on bad photo bytes.
+    it) the perspective is taken out first and `centre_mm` is a place on the page. `still`: a clean sheet that was not
+    touched between the photos; it has nothing to be aligned by. Never raises on bad photo bytes.
     """
     start = time.perf_counter()
     before, after = decode(before_jpeg), decode(after_jpeg)
@@ -133,7 +138,7 @@ def check_imprint(
         return _finding(ImprintAnswer.AMBIGUOUS, "undecodable", start)
     if before.ndim != 3 or after.ndim != 3:
         return _finding(ImprintAnswer.AMBIGUOUS, "no_colour", start)
-    photos = _placed(before, after, px_per_mm, page_homography, page_dpi)
+    photos = _placed(before, after, px_per_mm, page_homography, page_dpi, still=still)
     art = artwork(specimen, specimen_diameter_mm)
     coarse = photos.new_red(COARSE_PX_MM, (0.0, 0.0), photos.size_mm)
     count, centre, share = _count(coarse, art)
@@ -150,15 +155,26 @@ def check_imprint(
         answer, reason = ImprintAnswer.EXTRA, "extra_imprint"
     at = (corner[0] + found.centre_mm[0], corner[1] + found.centre_mm[1])
     box = _box(photos.to_after, at, art.diameter_mm / 2)
-    return _finding(answer, reason, start, count=count, at=at, found=found, ink_share=share, box=box)
+    turns = np.deg2rad(found.rotation_deg)
+    turn = found.scale * np.array([[np.cos(turns), -np.sin(turns)], [np.sin(turns), np.cos(turns)]])
+    empty = empty_sectors(art, red, black, px_mm=FINE_PX_MM, centre_mm=found.centre_mm, turn=turn)
+    return _finding(answer, reason, start, count=count, at=at, found=found, ink_share=share, box=box, empty=empty)
 
 
 def _placed(
-    before: Pixels, after: Pixels, px_per_mm: float, homography: list[list[float]] | None, page_dpi: float
+    before: Pixels,
+    after: Pixels,
+    px_per_mm: float,
+    homography: list[list[float]] | None,
+    page_dpi: float,
+    *,
+    still: bool,
 ) -> _Photos:
     first, second = red_channel(before), red_channel(after)
-    tolerance = max(1.5, 2.0 * max(first.shape) / 1333)
-    moved, inliers = plane(features(first), features(second), tolerance_px=tolerance)
+    moved, inliers = None, 0
+    if not still:
+        tolerance = max(1.5, 2.0 * max(first.shape) / 1333)
+        moved, inliers = plane(features(first), features(second), tolerance_px=tolerance)
     if moved is None or inliers < 30:
         moved = np.eye(3)  # a page with hardly any print, before a fixed camera
     if homography is None:
@@ -243,6 +259,7 @@ def _finding(
     found: Fit | None = None,
     ink_share: float = 0.0,
     box: Box | None = None,
+    empty: int = 0,
 ) -> ImprintFinding:
     return ImprintFinding(
         answer=answer,
@@ -257,5 +274,6 @@ def _finding(
         displacement_mm=found.displacement_mm if found else 0.0,
         ink_share=ink_share,
         box=box,
+        grade=grade(answer=answer, reason=reason, ink_share=ink_share, faint_share=_FAINT_SHARE, empty=empty),
         ms=(time.perf_counter() - start) * 1e3,
     )

@@ -22,6 +22,7 @@ from server.events import projecting, service, tasks
 from server.events.schemas import Progress
 from server.jobs.models import Job
 from server.tokens import service as tokens
+from server.tokens.seeing import strip_data
 from tests.server.office import Office
 from tests.server.world import HEAD, Client, Company, artwork
 
@@ -37,7 +38,7 @@ class Stamping:
         with office.run.db.read() as db:
             pdf = approvals.pdf(db, office.run, company.tenant.id, self.request.document_digest)
         self.scene.lay_page(render_pdf_page(pdf, 0, dpi=300))
-        self.before = self.scene.photograph()
+        self.before = self.scene.photograph(strip_data(b"n" * 16, office.pen.counter))
 
     def page_seen(self) -> bytes:
         return self.office.pen.write(
@@ -50,7 +51,7 @@ class Stamping:
             )
         )
 
-    def press(self, *, press: bool = True, forged: bool = False) -> None:
+    def press(self, *, press: bool = True, forged: bool = False, strip: bytes = b"") -> None:
         pen = self.office.pen
         pen.write(Intent(token_id=self.token.token_id, stroke=1))
         pen.counter += 1
@@ -61,7 +62,7 @@ class Stamping:
         printed = trace.sign(TraceCode(use=bytes(8), document=bytes(16), counter=1, head=HEAD[:4]), key=pen.key)
         url = trace.url(printed if forged else signed, host="localhost:8444")
         assert self.scene.print_code(url, short_code=trace.short_code(signed))
-        self.after = self.scene.photograph()
+        self.after = self.scene.photograph(strip or strip_data(hashlib.sha256(signed).digest()[:16], pen.counter))
         pen.write(
             Done(
                 token_id=self.token.token_id,
@@ -121,9 +122,11 @@ def test_a_true_stroke_ends_matched(office: Office, company: Company) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "reason"), [({"press": False}, "no_imprint"), ({"forged": True}, "other_code")], ids=["no imprint", "code"]
+    ("way", "reason"),
+    [({"press": False}, "no_imprint"), ({"forged": True}, "other_code"), ({"strip": b"o" * 20}, "old_photo")],
+    ids=["no imprint", "code", "old photo"],
 )
-def test_what_does_not_agree_is_shown(office: Office, company: Company, way: dict[str, bool], reason: str) -> None:
+def test_what_does_not_agree_is_shown(office: Office, company: Company, way: dict[str, Any], reason: str) -> None:
     stamping = Stamping(office, company)
     stamping.page_seen()
     stamping.press(**way)
