@@ -4,7 +4,7 @@ Rules: a requester never approves; a keeper never approves; nobody decides twice
 needs its quorum of different people; the requester holds the paper only where the seal's rule allows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -161,9 +161,11 @@ def may_decide(rule: Rule, votes: Sequence[Vote], *, parties: Parties, by: Decid
     return MayDecide(number)
 
 
-def may_keep(rule: Rule, votes: Sequence[Vote], *, parties: Parties, person_id: UUID) -> Refused | None:
-    """None: this person may hold the paper and press."""
-    if parties.keeper_id is not None and person_id != parties.keeper_id:
+def may_keep(
+    rule: Rule, votes: Sequence[Vote], *, parties: Parties, person_id: UUID, stands_in_for: Collection[UUID] = ()
+) -> Refused | None:
+    """None: this person may hold the paper and press. A deputy may do so in the place of the keeper who was named."""
+    if parties.keeper_id is not None and parties.keeper_id not in {person_id, *stands_in_for}:
         return Refused(Refusal.OTHER_KEEPER)
     if any(vote.approver_id == person_id for vote in votes):
         return Refused(Refusal.IS_APPROVER)

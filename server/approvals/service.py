@@ -82,14 +82,22 @@ def may_decide(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> May
     return reading.may_decide(db, run, scope, row)
 
 
-def may_keep(db: Session, tenant_id: UUID, request_id: UUID, person_id: UUID) -> policy.Refused | None:
-    """None: this person may hold the paper and press. Raises: NoSuchRequest."""
+def may_keep(
+    db: Session, tenant_id: UUID, request_id: UUID, person_id: UUID, *, stands_in_for: Collection[UUID] = ()
+) -> policy.Refused | None:
+    """None: this person may hold the paper and press, maybe in the place of a keeper. Raises: NoSuchRequest."""
     row = store.request(db, Scope.system(tenant_id), request_id)
     rule = reading.rule_of(row) if row is not None else None
     if row is None or rule is None:
         raise NoSuchRequest
     standing = reading.votes(row, store.decisions(db, [row.id]))
-    return policy.may_keep(reading.policy_of(rule), standing, parties=reading.parties(row), person_id=person_id)
+    return policy.may_keep(
+        reading.policy_of(rule),
+        standing,
+        parties=reading.parties(row),
+        person_id=person_id,
+        stands_in_for=stands_in_for,
+    )
 
 
 def plan(request_read: RequestRead) -> tuple[PlannedStroke, ...]:

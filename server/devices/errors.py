@@ -79,6 +79,60 @@ class NotSignedInAtDevice(Unauthenticated):
     next_step = N_("Type your name and PIN at the device.")
 
 
+class ServiceUnderWay(Conflict):
+    title = N_("A service is under way at this device")
+    happened = N_("Another service was proposed or ordered and is not finished.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Finish or withdraw it first.")
+
+
+class NoSuchService(NotFound):
+    pass
+
+
+class ServiceOver(Conflict):
+    """Fact `state`."""
+
+    title = N_("Nothing to confirm any more")
+    happened = N_("This service was confirmed, withdrawn or finished, or its time is over.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Look at the device's page and propose it again if it is still needed.")
+
+
+class SamePerson(Forbidden):
+    title = N_("Another administrator must confirm")
+    happened = N_("You proposed this service, so somebody else decides about it.")
+    safe = N_("Nothing was ordered; the device stays as it is.")
+    next_step = N_("Ask a second administrator to confirm on this page.")
+
+
+class HeadNotRegistered(Conflict):
+    title = N_("This seal head is not registered")
+    happened = N_("Only a head that belongs to a registered seal may be put into a device.")
+    safe = N_("Nothing was ordered.")
+    next_step = N_("Register the head on its seal's page first, or check the number.")
+
+
+class EmptySlot(Conflict):
+    happened = N_("There is no seal head in this slot.")
+    safe = N_("Nothing was ordered.")
+    next_step = N_("Choose the slot that holds the head.")
+
+
+class SampleMissing(Conflict):
+    title = N_("The sample imprint is missing")
+    happened = N_("The seal head was changed and its sample imprint does not agree with the specimen yet.")
+    safe = N_("The device stays locked; nothing was stamped.")
+    next_step = N_("Ask an administrator to look at the device's page.")
+
+
+class NotReleased(Conflict):
+    title = N_("This device is paired already")
+    happened = N_("A paired device is paired again only after two administrators released it.")
+    safe = N_("The device was not enrolled anew and stays locked.")
+    next_step = N_("Release it on the device's page. If you did not expect this, call your security.")
+
+
 class WrongDates(BadInput):
     title = N_("These dates cannot be")
     happened = N_("A deputy's time ends after it begins, not in the past, and lasts 92 days at most.")

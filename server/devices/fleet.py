@@ -1,6 +1,5 @@
 """Devices as the server knows them: their keys, what they reported, whether they may be used, who stands there."""
 
-from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -10,16 +9,16 @@ from firmware_protocol import orders
 from firmware_protocol.purposes import Purpose
 from server.core.runtime import Runtime
 from server.core.scope import Scope
-from server.devices import outbox, store
+from server.devices import store
 from server.devices.errors import DeviceNotActive, NoSuchDevice, WrongGateway, WrongStateStep
 from server.devices.keys import issuer
 from server.devices.models import Device, MountedHead
+from server.devices.policies import send_policy
 from server.devices.publishing import PUBLISH_JOB
 from server.devices.schemas import (
     DeviceKeyRead,
     DeviceRead,
     DeviceState,
-    DownKind,
     GatewayRead,
     HeadAt,
     HelloDevice,
@@ -31,7 +30,6 @@ from server.identity import entries, secrets_of
 from server.identity.entries import EntryType
 from server.jobs import service as jobs
 
-POLICY_LIFE: Final = timedelta(days=30)
 NO_HEAD: Final = bytes(8)
 
 
@@ -74,8 +72,13 @@ def keys_of(db: Session, device_id: str) -> dict[bytes, bytes]:
 
 
 def head_in(device_read: DeviceRead, head_ids: set[bytes]) -> HeadAt | None:
-    """The first slot that holds one of these heads."""
-    return next((head for head in device_read.heads if head.head_id in head_ids), None)
+    """The first slot that holds one of these heads and may be used: its sample imprint is not missing."""
+    return next((head for head in device_read.heads if head.sampled and head.head_id in head_ids), None)
+
+
+def sample_missing(device_read: DeviceRead, head_ids: set[bytes]) -> bool:
+    """One of these heads is there, but no slot with one of them may be used."""
+    return head_in(device_read, head_ids) is None and any(head.head_id in head_ids for head in device_read.heads)
 
 
 def live_devices_for(db: Session, tenant_id: UUID, head_ids: set[bytes]) -> list[DeviceRead]:
@@ -105,19 +108,13 @@ def set_state(
     row = store.device(db, scope, device_id, lock=True)
     if row is None:
         raise NoSuchDevice
-    if state is DeviceState.CONFIRMED:
+    if state not in {DeviceState.ACTIVE, DeviceState.SUSPENDED}:
         raise WrongStateStep
-    if row.state == DeviceState.CONFIRMED.value:
+    if row.state in {DeviceState.CONFIRMED.value, DeviceState.RELEASED.value}:
         raise DeviceNotActive(state=row.state)
-    row.state, row.epoch = state.value, row.epoch + 1
-    db.add(row)
-    db.flush()
+    row.state = state.value
     jobs.enqueue(db, PUBLISH_JOB, {}, now=run.now())
-    policy = orders.Policy(device_id=device_id, epoch=row.epoch, suspended=state is DeviceState.SUSPENDED)
-    signed = orders.sign(policy, key=issuer(run, Purpose.POLICY))
-    outbox.send_down(
-        db, run, device_id=device_id, kind=DownKind.POLICY, payload=signed, expires_at=run.now() + POLICY_LIFE
-    )
+    send_policy(db, run, row)
     entries.record(
         db,
         run,
@@ -127,6 +124,31 @@ def set_state(
         refs={"device": device_id},
         public={"state": state, "generation": row.generation, "policy_epoch": row.epoch},
         private={"reason": reason, "by": scope.person_id},
+    )
+    return read(db, row)
+
+
+def set_offline(db: Session, run: Runtime, scope: Scope, *, device_id: str, max_offline_strokes: int) -> DeviceRead:
+    """How many imprints one voucher may allow here while headquarters cannot be reached; 0 allows none.
+
+    Raises: NoSuchDevice, DeviceNotActive.
+    """
+    row = store.device(db, scope, device_id, lock=True)
+    if row is None:
+        raise NoSuchDevice
+    if row.state not in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value}:
+        raise DeviceNotActive(state=row.state)
+    row.max_offline_strokes = max_offline_strokes
+    send_policy(db, run, row)
+    entries.record(
+        db,
+        run,
+        EntryType.DEVICE_RULES_SET,
+        tenant_id=row.tenant_id,
+        branch_path=row.branch_path,
+        refs={"device": device_id},
+        public={"max_offline_strokes": max_offline_strokes, "policy_epoch": row.epoch},
+        private={"by": scope.person_id},
     )
     return read(db, row)
 
@@ -157,17 +179,23 @@ def note_proof(db: Session, *, device_id: str, seq: int, counter: int, firmware:
 
 
 def read(db: Session, row: Device) -> DeviceRead:
-    heads = tuple(HeadAt(slot=head.slot, head_id=head.head_id) for head in store.heads(db, row.device_id))
+    heads = tuple(
+        HeadAt(slot=head.slot, head_id=head.head_id, sampled=head.sampled) for head in store.heads(db, row.device_id)
+    )
     return DeviceRead.model_validate(row).model_copy(update={"heads": heads})
 
 
 def mount(db: Session, run: Runtime, row: Device, heads: list[bytes]) -> None:
-    """Which head sits in which slot now, as the device said."""
+    """Which head sits in which slot now, as the device said. One that came after pairing waits for its sample."""
     now = [(slot, head) for slot, head in enumerate(heads) if head != NO_HEAD]
-    if now == [(head.slot, head.head_id) for head in store.heads(db, row.device_id)]:
+    before = {head.slot: (head.head_id, head.sampled) for head in store.heads(db, row.device_id)}
+    first, row.heads_known = not row.heads_known, True
+    db.add(row)
+    if now == [(slot, head_id) for slot, (head_id, _sampled) in before.items()]:
         return
     store.forget_heads(db, row.device_id)
     for slot, head_id in now:
+        was, sampled = before.get(slot, (NO_HEAD, False))
         db.add(
             MountedHead(
                 id=run.new_id(),
@@ -176,6 +204,7 @@ def mount(db: Session, run: Runtime, row: Device, heads: list[bytes]) -> None:
                 device_id=row.device_id,
                 slot=slot,
                 head_id=head_id,
+                sampled=first or (was == head_id and sampled),
             )
         )
     db.flush()

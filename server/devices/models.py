@@ -57,6 +57,10 @@ class Device(UuidPk, CreatedAt, table=True):
     counter: int = 0
     seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     proved_ms: int = 0  # highest signed-event time the ledger holds without a gap, Unix ms
+    max_offline_strokes: int = 0  # the most a voucher may allow here
+    tamper_seq: int = 0  # number of the event that set or cleared it
+    tamper: str | None = None  # the sensor that latched; None once two people ordered it cleared and it was
+    heads_known: bool = False  # the heads it had when it was paired are noted
 
 
 class DeviceKey(UuidPk, CreatedAt, table=True):
@@ -82,6 +86,7 @@ class MountedHead(UuidPk, CreatedAt, table=True):
     device_id: str
     slot: int
     head_id: bytes = Field(max_length=8)
+    sampled: bool = True  # there at pairing, or its sample imprint agreed with the specimen
 
 
 class Pairing(UuidPk, CreatedAt, table=True):
@@ -113,6 +118,65 @@ class KeeperSession(UuidPk, CreatedAt, table=True):
     device_id: str
     person_id: UUID
     expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ServiceOrder(UuidPk, CreatedAt, table=True):
+    """A service at a device: proposed by one administrator, ordered by a second, done when the device says so."""
+
+    __tablename__ = "service_order"
+    __table_args__ = (Index("ix_service_order_device", "device_id", "state"),)
+
+    tenant_id: UUID
+    branch_path: str
+    device_id: str
+    generation: int
+    kind: str  # ServiceWork
+    slot: int | None = None
+    head_id: bytes | None = Field(default=None, max_length=8)
+    reason: str
+    state: str  # ServiceState
+    proposed_by: UUID | None
+    confirmed_by: UUID | None = None
+    confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    epoch: int | None = None
+    order_digest: bytes | None = Field(default=None, max_length=32, unique=True)  # SHA-256 of the signed policy
+    sample_id: bytes | None = Field(default=None, max_length=16, index=True)  # its start: token id of the sample
+    begun_seq: int | None = None  # number of the event that began it; heads change between these two alone
+    ended_seq: int | None = None
+    before_photo: bytes | None = Field(default=None, max_length=32)
+    after_photo: bytes | None = Field(default=None, max_length=32)
+    sample_answer: str | None = None  # accepted, refused
+    sample_reason: str | None = None
+
+
+class SensorValue(UuidPk, CreatedAt, table=True):
+    """What a sensor of a device said last, in a signed event."""
+
+    __tablename__ = "sensor_value"
+    __table_args__ = (UniqueConstraint("device_id", "sensor"),)
+
+    tenant_id: UUID
+    device_id: str
+    sensor: str
+    value: int
+    generation: int
+    seq: int
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class InkReading(UuidPk, CreatedAt, table=True):
+    """How much ink an imprint showed, over what the specimen has; or that the ink was filled up."""
+
+    __tablename__ = "ink_reading"
+    __table_args__ = (UniqueConstraint("device_id", "head_id", "counter", "source"),)
+
+    tenant_id: UUID
+    device_id: str
+    head_id: bytes = Field(max_length=8)
+    counter: int  # mechanical, at the stroke
+    source: str  # imprint, refill
+    share: float  # 1.0: as the specimen
 
 
 class Deputy(UuidPk, CreatedAt, table=True):

@@ -20,7 +20,7 @@ from firmware_protocol.orders import Terms
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import store
-from server.devices.errors import BadEvent, KeyIdTaken, NoSuchPairing, PairingOver
+from server.devices.errors import BadEvent, KeyIdTaken, NoSuchPairing, NotReleased, PairingOver
 from server.devices.fleet import read
 from server.devices.keys import issuer_keys
 from server.devices.models import Device, DeviceKey, Pairing
@@ -43,6 +43,7 @@ from server.jobs import service as jobs
 from server.ledger import service as ledger
 from server.verification.trust import read_bundle
 
+_ENROLLED: Final = {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value}
 WINDOW: Final = timedelta(seconds=pairing.WINDOW_S)
 
 
@@ -100,7 +101,9 @@ def open_pairings(db: Session, run: Runtime, scope: Scope) -> list[PairingRead]:
 def confirm_pairing(db: Session, run: Runtime, scope: Scope, *, pairing_id: UUID) -> DeviceRead:
     """An administrator saw the same six digits on the device: its key counts from now on.
 
-    Raises: NoSuchPairing, PairingOver, KeyIdTaken.
+    A paired device needs the release that two administrators ordered before.
+
+    Raises: NoSuchPairing, PairingOver, KeyIdTaken, NotReleased.
     """
     row = _running(store.pairing_in(db, scope, pairing_id), run)
     if row.public_key is None or row.state != PairingState.WAITING.value:
@@ -109,6 +112,8 @@ def confirm_pairing(db: Session, run: Runtime, scope: Scope, *, pairing_id: UUID
     device = store.any_device(db, row.device_id)
     if device is not None and (device.tenant_id != row.tenant_id or device.generation >= row.generation):
         raise KeyIdTaken
+    if device is not None and device.state in _ENROLLED and not store.release_ordered(db, device):
+        raise NotReleased
     row.state, row.confirmed_by = PairingState.CONFIRMED.value, scope.person_id
     db.add(row)
     key = DeviceKey(
@@ -121,6 +126,7 @@ def confirm_pairing(db: Session, run: Runtime, scope: Scope, *, pairing_id: UUID
         key_id=cose.key_id(row.public_key),
     )
     db.add(key)
+    store.forget_heads(db, row.device_id)
     device = _device_of(run, row, device)
     db.add(device)
     db.flush()
@@ -219,6 +225,7 @@ def _device_of(run: Runtime, row: Pairing, device: Device | None) -> Device:
             generation=row.generation,
         )
     device.generation, device.state, device.gateway_id = row.generation, DeviceState.CONFIRMED.value, row.gateway_id
+    device.heads_known, device.tamper = False, None
     return device
 
 

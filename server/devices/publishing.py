@@ -12,7 +12,11 @@ from server.verification.trust import DeviceKey, DeviceStatus
 
 PUBLISH_JOB = "devices.publish"
 
-_STATUS = {DeviceState.ACTIVE.value: DeviceStatus.ACTIVE, DeviceState.SUSPENDED.value: DeviceStatus.SUSPENDED}
+_STATUS = {
+    DeviceState.ACTIVE.value: DeviceStatus.ACTIVE,
+    DeviceState.SUSPENDED.value: DeviceStatus.SUSPENDED,
+    DeviceState.RELEASED.value: DeviceStatus.RETIRED,
+}
 
 
 def publish(run: Runtime) -> None:
@@ -31,7 +35,10 @@ def publish(run: Runtime) -> None:
 
 
 def enrolled_keys(db: Session) -> list[DeviceKey]:
-    """Every generation of every device that was ever enrolled, in a fixed order; older generations are retired."""
+    """Every generation of every device that was ever enrolled, in a fixed order.
+
+    An older generation, and that of a released device, is retired: what it signed can still be checked.
+    """
     return [
         DeviceKey(
             device_id=key.device_id,
@@ -41,5 +48,5 @@ def enrolled_keys(db: Session) -> list[DeviceKey]:
             since=int(key.created_at.timestamp()),
         )
         for device, key in store.all_keys(db)
-        if device.state in _STATUS
+        if device.state in _STATUS or key.generation < device.generation
     ]

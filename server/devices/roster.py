@@ -17,9 +17,10 @@ from firmware_protocol.purposes import Purpose
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
 from server.devices import deputies, outbox, store
-from server.devices.fleet import POLICY_LIFE, device_of_gateway, read
+from server.devices.fleet import device_of_gateway, read
 from server.devices.keys import issuer
 from server.devices.models import Device, DeviceRoster
+from server.devices.policies import POLICY_LIFE
 from server.devices.schemas import (
     DeviceRead,
     DeviceState,

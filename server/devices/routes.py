@@ -11,19 +11,27 @@ from server.core.scope import Role, Scope
 from server.devices import service
 from server.devices.errors import (
     DeviceNotActive,
+    EmptySlot,
     GatewayTaken,
+    HeadNotRegistered,
     KeyIdTaken,
     NameReserved,
     NoSuchDeputy,
     NoSuchDevice,
     NoSuchGateway,
     NoSuchPairing,
+    NoSuchService,
     NotADeputy,
+    NotReleased,
     OnlyForOneself,
     PairingOver,
+    SamePerson,
+    ServiceOver,
+    ServiceUnderWay,
     WrongDates,
 )
 from server.devices.schemas import (
+    ConfirmIn,
     DeputyIn,
     DeputyRead,
     DeviceRead,
@@ -31,11 +39,23 @@ from server.devices.schemas import (
     GatewayMade,
     GatewayRead,
     NameIn,
+    OfflineIn,
     PairingRead,
+    SensorRead,
+    ServiceIn,
+    ServiceRead,
     StateIn,
 )
-from server.identity.errors import NoSuchBranch, NoSuchPerson, NotSignedIn, RoleMissing
-from server.identity.guard import Administrator, AnyRole, Run, allow
+from server.identity import service as identity
+from server.identity.errors import (
+    NoSuchBranch,
+    NoSuchPerson,
+    NotSignedIn,
+    RoleMissing,
+    TooManyTries,
+    WrongPassword,
+)
+from server.identity.guard import Administrator, AnyRole, Limits, Run, allow
 from server.seals.errors import NoSuchSeal
 
 KeeperOrAdministrator = Annotated[Scope, Depends(allow(Role.KEEPER, Role.ADMINISTRATOR))]
@@ -79,6 +99,48 @@ def set_device_state(device_id: str, body: StateIn, db: Db, run: Run, scope: Adm
     return service.set_state(db, run, scope, device_id=device_id, state=body.state, reason=body.reason)
 
 
+@router.post("/devices/{device_id}/offline", responses=errors(NoSuchDevice, DeviceNotActive))
+def set_offline(device_id: str, body: OfflineIn, db: Db, run: Run, scope: Administrator) -> DeviceRead:
+    return service.set_offline(db, run, scope, device_id=device_id, max_offline_strokes=body.max_offline_strokes)
+
+
+@router.get("/devices/{device_id}/sensors", responses=errors(NoSuchDevice))
+def read_sensors(device_id: str, db: DbRead, scope: AnyRole) -> list[SensorRead]:
+    return service.sensors(db, service.device(db, scope, device_id).device_id)
+
+
+@router.get("/devices/{device_id}/services", responses=errors(NoSuchDevice))
+def list_services(device_id: str, db: DbRead, run: Run, scope: AnyRole) -> list[ServiceRead]:
+    service.device(db, scope, device_id)
+    return service.services(db, run, scope, device_id=device_id)
+
+
+@router.post(
+    "/devices/{device_id}/services",
+    status_code=201,
+    responses=errors(NoSuchDevice, DeviceNotActive, ServiceUnderWay, HeadNotRegistered, EmptySlot),
+)
+def propose_service(device_id: str, body: ServiceIn, db: Db, run: Run, scope: Administrator) -> ServiceRead:
+    return service.propose_service(db, run, scope, device_id=device_id, form=body)
+
+
+@router.post(
+    "/services/{service_id}/confirm",
+    responses=errors(NoSuchService, SamePerson, ServiceOver, DeviceNotActive, WrongPassword, TooManyTries),
+)
+def confirm_service(service_id: UUID, body: ConfirmIn, run: Run, scope: Administrator, limits: Limits) -> ServiceRead:
+    """A second administrator, who types the password again."""
+    with run.db.read() as db:
+        identity.confirm_password(db, scope, password=body.password.get_secret_value(), limits=limits)
+    with run.db.write() as db:
+        return service.confirm_service(db, run, scope, service_id=service_id)
+
+
+@router.post("/services/{service_id}/withdraw", responses=errors(NoSuchService, ServiceOver))
+def withdraw_service(service_id: UUID, db: Db, run: Run, scope: Administrator) -> ServiceRead:
+    return service.withdraw_service(db, run, scope, service_id=service_id)
+
+
 @router.get("/deputies")
 def list_deputies(db: DbRead, run: Run, scope: AnyRole) -> list[DeputyRead]:
     return service.deputies(db, run, scope)
@@ -103,7 +165,7 @@ def list_pairings(db: DbRead, run: Run, scope: Administrator) -> list[PairingRea
     return service.open_pairings(db, run, scope)
 
 
-@router.post("/pairings/{pairing_id}/confirm", responses=errors(NoSuchPairing, PairingOver, KeyIdTaken))
+@router.post("/pairings/{pairing_id}/confirm", responses=errors(NoSuchPairing, PairingOver, KeyIdTaken, NotReleased))
 def confirm_pairing(pairing_id: UUID, db: Db, run: Run, scope: Administrator) -> DeviceRead:
     return service.confirm_pairing(db, run, scope, pairing_id=pairing_id)
 

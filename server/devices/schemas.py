@@ -18,6 +18,25 @@ class DeviceState(StrEnum):
     CONFIRMED = "confirmed"  # a person confirmed the digits; its own signed PAIRED event is still missing
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    RELEASED = "released"  # forgot its pairing on an order of two people; may be paired again
+
+
+class ServiceWork(StrEnum):
+    CLEAR_TAMPER = "clear_tamper"
+    RELEASE = "release"
+    CHANGE_HEAD = "change_head"
+    REFILL_INK = "refill_ink"
+
+
+class ServiceState(StrEnum):
+    PROPOSED = "proposed"
+    ORDERED = "ordered"  # a second administrator agreed; the order is on its way
+    BEGUN = "begun"  # the device works on it: its cover may open
+    ENDED = "ended"  # the device is done; a sample, where one is due, is not judged yet
+    DONE = "done"
+    REFUSED = "refused"  # the sample does not agree with the specimen: the slot stays unused
+    TIMED_OUT = "timed_out"
+    WITHDRAWN = "withdrawn"
 
 
 class PairingState(StrEnum):
@@ -134,6 +153,58 @@ class RosterOut(Out):
     people: tuple[RosterPerson, ...]
 
 
+class ServiceIn(In):
+    """What is asked for. `slot` counts from 0; `head_id` is the head that belongs there afterwards."""
+
+    kind: ServiceWork
+    slot: int | None = Field(default=None, ge=0, le=15)
+    head_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None = None
+    reason: str = Field(min_length=3, max_length=500)
+
+    @model_validator(mode="after")
+    def _names_its_place(self) -> Self:
+        if self.kind is ServiceWork.CHANGE_HEAD and (self.slot is None or self.head_id is None):
+            raise ValueError("a change of heads names slot and head_id")
+        if self.kind is ServiceWork.REFILL_INK and self.slot is None:
+            raise ValueError("a refill names its slot")
+        return self
+
+
+class ConfirmIn(In):
+    password: SecretStr = Field(max_length=200)
+
+
+class OfflineIn(In):
+    max_offline_strokes: int = Field(ge=0, le=50)
+
+
+class ServiceRead(Out):
+    id: UUID
+    device_id: str
+    kind: ServiceWork
+    slot: int | None
+    head_id: HexBytes | None
+    reason: str
+    state: ServiceState
+    proposed_by: UUID | None
+    confirmed_by: UUID | None
+    confirmed_at: datetime | None
+    created_at: datetime
+    expires_at: datetime
+    order_digest: HexBytes | None
+    before_photo: HexBytes | None
+    after_photo: HexBytes | None
+    sample_reason: str | None
+    tenant_id: UUID
+    branch_path: str
+
+
+class SensorRead(Out):
+    sensor: str
+    value: int
+    at: datetime
+
+
 class DeputyIn(In):
     """For a device, or for all devices that hold a seal. The end is the first moment that does not count."""
 
@@ -245,6 +316,7 @@ class GatewayMade(Out):
 class HeadAt(Out):
     slot: int
     head_id: HexBytes
+    sampled: bool = True  # False: no token until its sample imprint agreed with the specimen
 
 
 class DeviceRead(Out):
@@ -264,6 +336,8 @@ class DeviceRead(Out):
     counter: int
     seen_at: datetime | None
     proved_ms: int
+    max_offline_strokes: int = 0
+    tamper: str | None = None
     heads: tuple[HeadAt, ...] = ()
 
 

@@ -1,5 +1,6 @@
 """What other slices call: gateways, devices and their state (`fleet`), pairing, and the down outbox."""
 
+from server.devices.care import HEAD_CHANGED, note_event, sensors
 from server.devices.deputies import deputies, end_deputy, name_deputy, stands_in_for
 from server.devices.fleet import (
     device,
@@ -14,6 +15,8 @@ from server.devices.fleet import (
     live_devices_for,
     note_proof,
     rename,
+    sample_missing,
+    set_offline,
     set_state,
     signed_time,
 )
@@ -38,11 +41,23 @@ from server.devices.pairing import (
     start_pairing,
 )
 from server.devices.roster import operators, roster
+from server.devices.servicing import (
+    confirm_service,
+    judge_sample,
+    note_sample_photo,
+    propose_service,
+    sample_of,
+    service_of,
+    services,
+    withdraw_service,
+)
 
 __all__ = [
+    "HEAD_CHANGED",
     "check_badge_here",
     "check_keeper_here",
     "confirm_pairing",
+    "confirm_service",
     "deputies",
     "device",
     "device_answer",
@@ -59,27 +74,38 @@ __all__ = [
     "issue_certificate",
     "issuer",
     "issuer_keys",
+    "judge_sample",
     "keeper_signed_in",
     "keys_of",
     "live_devices_for",
     "may_operate",
     "name_deputy",
+    "note_event",
     "note_paired",
     "note_proof",
+    "note_sample_photo",
     "open_pairings",
     "operators",
     "pairing_event",
     "pairing_status",
+    "propose_service",
     "refuse_pairing",
     "rename",
     "renew_gateway_secret",
     "resend",
     "revocation_list",
     "roster",
+    "sample_missing",
+    "sample_of",
     "send_down",
+    "sensors",
+    "service_of",
+    "services",
+    "set_offline",
     "set_state",
     "sign_in_keeper",
     "signed_time",
     "stands_in_for",
     "start_pairing",
+    "withdraw_service",
 ]

@@ -14,9 +14,12 @@ from server.devices.models import (
     DownMessage,
     Gateway,
     GatewayCertificate,
+    InkReading,
     KeeperSession,
     MountedHead,
     Pairing,
+    SensorValue,
+    ServiceOrder,
 )
 
 
@@ -45,7 +48,7 @@ def revoked_certificates(db: Session, now: datetime) -> Sequence[GatewayCertific
     query = select(GatewayCertificate).where(
         col(GatewayCertificate.revoked_at).is_not(None), GatewayCertificate.expires_at > now
     )
-    return db.exec(query.order_by(GatewayCertificate.serial)).all()
+    return db.exec(query.order_by(col(GatewayCertificate.serial))).all()
 
 
 def devices(db: Session, scope: Scope) -> Sequence[Device]:
@@ -155,3 +158,69 @@ def waiting_down(db: Session, device_id: str, kind: str) -> Sequence[DownMessage
         DownMessage.device_id == device_id, DownMessage.kind == kind, col(DownMessage.acked_at).is_(None)
     )
     return db.exec(query).all()
+
+
+def service(db: Session, scope: Scope, service_id: UUID) -> ServiceOrder | None:
+    query = select(ServiceOrder).where(scope.owns(ServiceOrder), ServiceOrder.id == service_id)
+    return db.exec(query.with_for_update()).one_or_none()
+
+
+def services(db: Session, device_id: str) -> Sequence[ServiceOrder]:
+    """Every one of a device, oldest first."""
+    query = select(ServiceOrder).where(ServiceOrder.device_id == device_id)
+    return db.exec(query.order_by(col(ServiceOrder.created_at), col(ServiceOrder.id))).all()
+
+
+def services_in(db: Session, scope: Scope, device_id: str) -> Sequence[ServiceOrder]:
+    """Newest first, at most 20."""
+    query = select(ServiceOrder).where(scope.owns(ServiceOrder), ServiceOrder.device_id == device_id)
+    return db.exec(query.order_by(col(ServiceOrder.created_at).desc(), col(ServiceOrder.id).desc()).limit(20)).all()
+
+
+def service_by_digest(db: Session, device_id: str, digest: bytes) -> ServiceOrder | None:
+    query = select(ServiceOrder).where(ServiceOrder.device_id == device_id, ServiceOrder.order_digest == digest)
+    return db.exec(query).one_or_none()
+
+
+def service_by_sample(db: Session, device_id: str, sample_id: bytes) -> ServiceOrder | None:
+    query = select(ServiceOrder).where(ServiceOrder.device_id == device_id, ServiceOrder.sample_id == sample_id)
+    return db.exec(query).one_or_none()
+
+
+def release_ordered(db: Session, device: Device) -> bool:
+    """Two people ordered that this generation's pairing is forgotten."""
+    query = select(ServiceOrder.id).where(
+        ServiceOrder.device_id == device.device_id,
+        ServiceOrder.generation == device.generation,
+        ServiceOrder.kind == "release",
+        col(ServiceOrder.confirmed_at).is_not(None),
+        col(ServiceOrder.state).in_(["ordered", "begun", "done"]),
+    )
+    return db.exec(query.limit(1)).first() is not None
+
+
+def sensor(db: Session, device_id: str, name: str) -> SensorValue | None:
+    query = select(SensorValue).where(SensorValue.device_id == device_id, SensorValue.sensor == name)
+    return db.exec(query).one_or_none()
+
+
+def sensors(db: Session, device_id: str) -> Sequence[SensorValue]:
+    query = select(SensorValue).where(SensorValue.device_id == device_id)
+    return db.exec(query.order_by(col(SensorValue.sensor))).all()
+
+
+def ink_reading(db: Session, device_id: str, head_id: bytes, counter: int, source: str) -> InkReading | None:
+    query = select(InkReading).where(
+        InkReading.device_id == device_id,
+        InkReading.head_id == head_id,
+        InkReading.counter == counter,
+        InkReading.source == source,
+    )
+    return db.exec(query).one_or_none()
+
+
+def ink_readings(db: Session, device_id: str, head_id: bytes, limit: int) -> Sequence[InkReading]:
+    """The newest `limit`, oldest of them first."""
+    query = select(InkReading).where(InkReading.device_id == device_id, InkReading.head_id == head_id)
+    newest = db.exec(query.order_by(col(InkReading.counter).desc(), col(InkReading.source)).limit(limit)).all()
+    return sorted(newest, key=lambda row: (row.counter, row.source))

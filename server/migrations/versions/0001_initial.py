@@ -187,6 +187,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "token_id", "stroke", "photo_digest"),
     )
     op.create_index(op.f("ix_finding_request_id"), "finding", ["request_id"], unique=False)
+    op.create_index(op.f("ix_finding_token_id"), "finding", ["token_id"], unique=False)
+    op.create_table(
+        "ink_reading",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("head_id", sa.LargeBinary(), nullable=False),
+        sa.Column("counter", sa.Integer(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("share", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id", "head_id", "counter", "source"),
+    )
     op.create_table(
         "job",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -378,6 +392,7 @@ def upgrade() -> None:
         sa.Column("device_id", sa.String(), nullable=False),
         sa.Column("slot", sa.Integer(), nullable=False),
         sa.Column("head_id", sa.LargeBinary(), nullable=False),
+        sa.Column("sampled", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("device_id", "slot"),
     )
@@ -456,6 +471,51 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("photo_digest"),
     )
+    op.create_table(
+        "sensor_value",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("sensor", sa.String(), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("at", db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id", "sensor"),
+    )
+    op.create_table(
+        "service_order",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=True),
+        sa.Column("head_id", sa.LargeBinary(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("proposed_by", sa.Uuid(), nullable=True),
+        sa.Column("confirmed_by", sa.Uuid(), nullable=True),
+        sa.Column("confirmed_at", db.UtcDateTime(), nullable=True),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=True),
+        sa.Column("order_digest", sa.LargeBinary(), nullable=True),
+        sa.Column("sample_id", sa.LargeBinary(), nullable=True),
+        sa.Column("begun_seq", sa.Integer(), nullable=True),
+        sa.Column("ended_seq", sa.Integer(), nullable=True),
+        sa.Column("before_photo", sa.LargeBinary(), nullable=True),
+        sa.Column("after_photo", sa.LargeBinary(), nullable=True),
+        sa.Column("sample_answer", sa.String(), nullable=True),
+        sa.Column("sample_reason", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("order_digest"),
+    )
+    op.create_index("ix_service_order_device", "service_order", ["device_id", "state"], unique=False)
+    op.create_index(op.f("ix_service_order_sample_id"), "service_order", ["sample_id"], unique=False)
     op.create_table(
         "stamp_permit",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -551,6 +611,10 @@ def upgrade() -> None:
         sa.Column("counter", sa.Integer(), nullable=False),
         sa.Column("seen_at", db.UtcDateTime(), nullable=True),
         sa.Column("proved_ms", sa.Integer(), nullable=False),
+        sa.Column("max_offline_strokes", sa.Integer(), nullable=False),
+        sa.Column("tamper_seq", sa.Integer(), nullable=False),
+        sa.Column("tamper", sa.String(), nullable=True),
+        sa.Column("heads_known", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("device_id"),
@@ -968,6 +1032,10 @@ def downgrade() -> None:
     op.drop_index("ix_stroke_request", table_name="stroke")
     op.drop_table("stroke")
     op.drop_table("stamp_permit")
+    op.drop_index(op.f("ix_service_order_sample_id"), table_name="service_order")
+    op.drop_index("ix_service_order_device", table_name="service_order")
+    op.drop_table("service_order")
+    op.drop_table("sensor_value")
     op.drop_table("scan")
     op.drop_table("public_seal")
     op.drop_table("public_cursor")
@@ -999,6 +1067,8 @@ def downgrade() -> None:
     op.drop_table("keeper_session")
     op.drop_index("ix_job_due", table_name="job")
     op.drop_table("job")
+    op.drop_table("ink_reading")
+    op.drop_index(op.f("ix_finding_token_id"), table_name="finding")
     op.drop_index(op.f("ix_finding_request_id"), table_name="finding")
     op.drop_table("finding")
     op.drop_index("ix_down_message_open", table_name="down_message")
