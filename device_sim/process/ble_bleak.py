@@ -5,8 +5,8 @@ Real stacks drop or cut what is too long without a word; this one raises.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Final, Protocol
 
 from bleak.args import SizedBuffer
 from bleak.backends.characteristic import BleakGATTCharacteristic
@@ -29,8 +29,13 @@ from firmware_protocol.fragments import room
 ADDRESS: Final = "C0:FF:EE:00:00:01"
 SCAN_MS: Final = 20.0
 
-Disturbance = Callable[[bytes, bool], Iterable[tuple[float, bytes]]]
-"""(fragment, to the device?) -> what arrives instead: each piece, and how many seconds after the one before."""
+
+class Disturbance(Protocol):
+    """What the air does to a fragment."""
+
+    def __call__(self, fragment: bytes, *, to_device: bool) -> Iterable[tuple[float, bytes]]:
+        """What arrives instead: each piece, and how many seconds after the one before."""
+        ...
 
 
 class Central:
@@ -209,7 +214,7 @@ class AirClient(BaseBleakClient):
         if len(fragment) > most:
             raise BleakError(f"{len(fragment)} bytes in one packet, at MTU {self.mtu_size} it holds {most}")
         disturbance = self.central.disturbance
-        for delay_s, piece in disturbance(fragment, True) if disturbance else [(0.0, fragment)]:
+        for delay_s, piece in disturbance(fragment, to_device=True) if disturbance else [(0.0, fragment)]:
             await asyncio.sleep(delay_s)
             self._alive()
             with _translated():
@@ -242,7 +247,7 @@ class AirClient(BaseBleakClient):
         while True:
             fragment = await arrived.get()
             disturbance = self.central.disturbance
-            for delay_s, piece in disturbance(fragment, False) if disturbance else [(0.0, fragment)]:
+            for delay_s, piece in disturbance(fragment, to_device=False) if disturbance else [(0.0, fragment)]:
                 if delay_s:
                     await asyncio.sleep(delay_s)
                 callback(bytearray(piece))

@@ -39,6 +39,8 @@ class BadCable:
         self._gateway, self._slave = os.openpty()
         tty.setraw(self._slave)
         self.path = os.ttyname(self._slave)
+        for descriptor in (self._device, self._gateway):
+            os.set_blocking(descriptor, False)
         self._wake_read, self._wake_write = os.pipe()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._carry, daemon=True)
@@ -81,9 +83,13 @@ class BadCable:
         return noise + frame
 
     def _write(self, descriptor: int, data: bytes) -> None:
-        step = 1 if self._trouble.chop else max(1, len(data))
-        for at in range(0, len(data), step):
-            os.write(descriptor, data[at : at + step])
+        """Waits for a reader as a wire would not, but no longer than this line exists."""
+        while data and not self._stopping.is_set():
+            _, writable, _ = select.select([self._wake_read], [descriptor], [], 10)
+            if not writable:
+                return
+            with contextlib.suppress(BlockingIOError):
+                data = data[os.write(descriptor, data[:1] if self._trouble.chop else data) :]
 
 
 class BadAir:
@@ -96,19 +102,19 @@ class BadAir:
         self._held: dict[bool, bytes | None] = {True: None, False: None}
         self.lost = 0
 
-    def __call__(self, fragment: bytes, to_device: bool) -> Iterable[tuple[float, bytes]]:
+    def __call__(self, fragment: bytes, *, to_device: bool) -> Iterable[tuple[float, bytes]]:
         rng = self._rng
         out = []
         delay_s = 0.0
         if fragment[0] & INDEX == 0:
-            self._begin(to_device)
+            self._begin(to_device=to_device)
             delay_s = self._trouble.wait_s(rng)
             if rng.random() < self._trouble.garbage:
                 out += [bytes([rng.choice([0, 3, 9, 0x83, 0xFF])]) + rng.randbytes(rng.randrange(19))]
-        out += self._as_fated(fragment, to_device)
+        out += self._as_fated(fragment, to_device=to_device)
         return [(delay_s, piece) for piece in out[:1]] + [(0.0, piece) for piece in out[1:]]
 
-    def _begin(self, to_device: bool) -> None:
+    def _begin(self, *, to_device: bool) -> None:
         rng = self._rng
         self._held[to_device] = None
         self._fate[to_device] = "pass"
@@ -118,7 +124,7 @@ class BadAir:
         elif rng.random() < self._trouble.repeat:
             self._fate[to_device] = "repeat"
 
-    def _as_fated(self, fragment: bytes, to_device: bool) -> list[bytes]:
+    def _as_fated(self, fragment: bytes, *, to_device: bool) -> list[bytes]:
         first, last = fragment[0] & INDEX == 0, bool(fragment[0] & LAST)
         match self._fate[to_device]:
             case "drop first" if first:

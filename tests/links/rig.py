@@ -203,7 +203,9 @@ async def connected(device: Device) -> AsyncIterator[Office]:
 
 
 @asynccontextmanager
-async def linked(kind: str, folder: Path, rng: random.Random, trouble: Trouble | None, mtu: int) -> AsyncIterator[Device]:
+async def linked(
+    kind: str, folder: Path, rng: random.Random, trouble: Trouble | None, mtu: int
+) -> AsyncIterator[Device]:
     """A paired device, plugged in."""
     device = Device()
     if kind == "serial":

@@ -56,9 +56,7 @@ Work = Callable[[Device], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
-def run(
-    tmp_path: Path, rng: random.Random, kind: str, trouble: Trouble | None, mtu: int
-) -> Callable[[Work], Device]:
+def run(tmp_path: Path, rng: random.Random, kind: str, trouble: Trouble | None, mtu: int) -> Callable[[Work], Device]:
     def runs(work: Work) -> Device:
         async def all_of_it() -> Device:
             async with linked(kind, tmp_path, rng, trouble, mtu) as device:

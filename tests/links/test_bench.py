@@ -1,0 +1,10 @@
+"""The figures of `bench device` for the links, in their short form."""
+
+import asyncio
+
+from dashboard.bench import links
+
+
+def test_both_links_carry_a_burst_through_shipped_code() -> None:
+    assert asyncio.run(links.serial_mb_s(messages=256)) > 0
+    assert asyncio.run(links.ble_kb_s(messages=256)) > 0
