@@ -13,7 +13,7 @@ import threading
 import traceback
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +52,49 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--ble", metavar="ADAPTER", help="control link in the air: usb:0, hci-socket:0, tcp-client:HOST:PORT"
     )
+    run.add_argument("--no-coder", action="store_true", help="a device made now has no inline coder")
     run.add_argument("--fault", action="append", default=[], help="something that is broken from the start")
     lay = verb("lay", _lay, "Lay a page on the tray.")
     paper = lay.add_mutually_exclusive_group(required=True)
     paper.add_argument("--pdf", type=Path)
     paper.add_argument("--image", type=Path)
     paper.add_argument("--blank", action="store_true")
+    paper.add_argument("--again", action="store_true", help="the sheet that was taken away last")
     lay.add_argument("--page", type=int, default=1, help="of the PDF, from 1")
-    verb("pull", _pull, "Pull the lever; exit 1 when the latch held.")
-    verb("take-away", _take_away, "Take the page from the tray.")
-    move = verb("move", _move, "Nudge the page.")
-    for name in ("--dx-mm", "--dy-mm", "--rotation-deg"):
-        move.add_argument(name, type=float, default=0.0)
-    verb("state", _state, "What the device is doing.")
+    lay.add_argument("--curl-mm", type=float, default=0.0, help="a bound volume, whose spine stands so high")
+    lay.add_argument("--staple", action="store_true", help="a stapled document")
+    fan = verb("fan", _fan, "Lay several pages, their edges side by side below the stamp.")
+    fan.add_argument("--pdf", type=Path, required=True)
+    fan.add_argument("--pages", type=int, nargs="+", required=True, help="from the top sheet down")
+    _hand(verb)
     verb("journal", _journal, "Read the journal, without changing it.")
     return parser
+
+
+def _hand(verb: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
+    """The verbs that only pass their options on to the running device."""
+    verb("pull", _pull, "Pull the lever; exit 1 when the latch held.")
+    verb("take-away", _ask_for("/take-away"), "Take the page from the tray.")
+    move = verb("move", _ask_for("/move", "dx_mm", "dy_mm", "rotation_deg"), "Nudge the page.")
+    for name in ("--dx-mm", "--dy-mm", "--rotation-deg"):
+        move.add_argument(name, type=float, default=0.0)
+    label = verb("stick-label", _ask_for("/stick-label", "url", "short_code", "number"), "Stick a printed label on.")
+    for name in ("--url", "--short-code", "--number"):
+        label.add_argument(name, required=True)
+    cover = verb("cover", _cover, "Open or close the cover.")
+    cover.add_argument("state", choices=("open", "closed"))
+    verb("pry", _ask_for("/pry"), "Work on the housing with a tool.")
+    verb("tilt", _ask_for("/tilt"), "Lift the device.")
+    battery = verb("battery", _ask_for("/battery", "percent"), "What the battery's gauge says.")
+    battery.add_argument("percent", type=int)
+    temperature = verb("temperature", _ask_for("/temperature", "celsius"), "How warm it is inside.")
+    temperature.add_argument("celsius", type=float)
+    ink = verb("ink", _ask_for("/ink", "level"), "Fill the ink pad.")
+    ink.add_argument("level", type=float, help="1 is full, 0 dry")
+    fault = verb("fault", _ask_for("/fault", "name"), "Break something, or `none`: mend everything.")
+    fault.add_argument("name", help="as for run --fault")
+    verb("state", _state, "What the device is doing.")
+    verb("display", _display, "What stands on its small display.")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -74,7 +102,16 @@ def _run(options: argparse.Namespace) -> int:
     from device_sim.process.runner import DEFAULT_BULK_RATE, Options, Runner
 
     rate = options.bulk_rate or DEFAULT_BULK_RATE
-    runner = Runner(Options(home=options.home, seed=options.seed, bulk_rate=rate, dpi=options.dpi, ble=options.ble))
+    runner = Runner(
+        Options(
+            home=options.home,
+            seed=options.seed,
+            bulk_rate=rate,
+            dpi=options.dpi,
+            coder=not options.no_coder,
+            ble=options.ble,
+        )
+    )
     for fault in options.fault:
         runner.inject(fault)
     server = KeeperServer(Keeper(runner))
@@ -99,15 +136,26 @@ def _crash(failure: threading.ExceptHookArgs) -> None:
 
 
 def _lay(options: argparse.Namespace) -> int:
-    body: dict[str, Any]
+    body: dict[str, Any] = {"curl_mm": options.curl_mm, "staple": options.staple}
     if options.pdf:
-        body = {"pdf_base64": base64.b64encode(options.pdf.read_bytes()).decode(), "page": options.page}
+        body |= {"pdf_base64": _base64(options.pdf), "page": options.page}
     elif options.image:
-        body = {"image_base64": base64.b64encode(options.image.read_bytes()).decode()}
+        body |= {"image_base64": _base64(options.image)}
+    elif options.again:
+        body |= {"again": True}
     else:
-        body = {"blank": True}
+        body |= {"blank": True}
     _ask(options, "/lay", body)
     return 0
+
+
+def _fan(options: argparse.Namespace) -> int:
+    _ask(options, "/fan", {"pdf_base64": _base64(options.pdf), "pages": options.pages})
+    return 0
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def _pull(options: argparse.Namespace) -> int:
@@ -115,14 +163,26 @@ def _pull(options: argparse.Namespace) -> int:
     return 0 if answer["pressed"] else NO
 
 
-def _take_away(options: argparse.Namespace) -> int:
-    _ask(options, "/take-away", {})
+def _ask_for(path: str, *names: str) -> Callable[[argparse.Namespace], int]:
+    """A verb that hands its options of those names on; what the device answers is printed, if anything."""
+
+    def do(options: argparse.Namespace) -> int:
+        answer = _ask(options, path, {name: getattr(options, name) for name in names})
+        if answer:
+            _show(answer)
+        return 0
+
+    return do
+
+
+def _cover(options: argparse.Namespace) -> int:
+    _ask(options, "/cover", {"open": options.state == "open"})
     return 0
 
 
-def _move(options: argparse.Namespace) -> int:
-    body = {"dx_mm": options.dx_mm, "dy_mm": options.dy_mm, "rotation_deg": options.rotation_deg}
-    _ask(options, "/move", body)
+def _display(options: argparse.Namespace) -> int:
+    for line in _ask(options, "/display", None)["lines"]:
+        print(line)  # noqa: T201 - the answer
     return 0
 
 

@@ -28,6 +28,10 @@ class Pace:
         self._clear_at = 0.0
         self._never = threading.Event()
 
+    @property
+    def is_down(self) -> bool:
+        return self._faults.has(Fault.BULK_DOWN)
+
     def take(self, size: int) -> None:
         """Returns when `size` more bytes may have left."""
         speed = min(self._normal, SLOW_BYTES_PER_S) if self._faults.has(Fault.SLOW_BULK) else self._normal
@@ -75,7 +79,7 @@ class _Conversation(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(ProtocolError, OSError):
-            while len(prefix := self.rfile.read(2)) == 2:
+            while not self.server.pace.is_down and len(prefix := self.rfile.read(2)) == 2:
                 self._answer(bulk.decode_request(self.rfile.read(bulk.header_length(prefix))))
 
     def _answer(self, request: BulkRequest) -> None:

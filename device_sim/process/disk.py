@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from device_sim.core.errors import StorageFailed
 from device_sim.process.faults import Fault, Faults
@@ -59,6 +59,8 @@ class FolderDisk:
         try:
             new = not path.exists()
             with path.open("ab") as file:
+                if self._faults.has(Fault.TORN_WRITE):
+                    self._tear(file, data)
                 file.write(data)
             if new:
                 sync_folder(self._folder)
@@ -84,6 +86,12 @@ class FolderDisk:
             return 0
         found = os.statvfs(self._folder)
         return found.f_bavail * found.f_frsize
+
+    def _tear(self, file: BinaryIO, data: bytes) -> None:
+        file.write(data[: len(data) // 2])
+        file.flush()
+        os.fsync(file.fileno())
+        self._faults.cut_power()
 
     def _refuse_when_full(self) -> None:
         if self._faults.has(Fault.DISK_FULL):

@@ -3,31 +3,74 @@
 import os
 import threading
 from enum import StrEnum
+from typing import Final
 
 from device_sim.core.errors import DeviceError
 
 
 class Fault(StrEnum):
-    CAMERA_FAILS = "camera_fails"
-    """Every photo fails until it is switched off."""
+    """What each one does is in docs/field-failures.md, with what the device then says."""
+
+    # the press
     LATCH_STICKS = "latch_sticks"
     """The solenoid pulls, the lever stays blocked."""
+    HALF_STROKE = "half_stroke"
+    """The next pull stops half way: no ink, no count, and the latch is still free."""
+    MISSED_PRESS = "missed_press"
+    """The next press is real, but the lever's switch says nothing; only the counter moved."""
     DOUBLE_STROKE = "double_stroke"
     """The next press brings the head down twice."""
     COUNTER_JUMPS = "counter_jumps"
     """The head comes down once, with force, past a latch that holds."""
+    FAINT_IMPRINT = "faint_imprint"
+    """The next press finds an almost dry pad."""
+    CUT_OFF_IMPRINT = "cut_off_imprint"
+    """The next press meets the paper with half of the head."""
+    NO_IMPRINT = "no_imprint"
+    """The next press leaves no ink."""
+    # camera, storage, power
+    CAMERA_FAILS = "camera_fails"
+    """Every photo fails until it is switched off."""
+    DISK_FULL = "disk_full"
     POWER_CUT = "power_cut"
     """The process dies at the named point (`at`), nothing is flushed."""
-    DISK_FULL = "disk_full"
+    TORN_WRITE = "torn_write"
+    """The power goes in the middle of the next write to the journal: half of it is on disk."""
+    # links
     SLOW_BULK = "slow_bulk"
     """The bulk link falls to SLOW_BYTES_PER_S."""
+    BULK_DOWN = "bulk_down"
+    """The bulk link takes every connection and hangs up."""
     UNPLUG = "unplug"
     """The control cable is out; the port disappears."""
     REAPPEAR = "reappear"
     """It is back, under another port name."""
+    MUTE = "mute"
+    """Whatever the device says is lost on its way; it hears everything."""
+    REPLAYS = "replays"
+    """Somebody on the link plays every signed order again, after each message."""
+    ERASE = "erase"
+    """Somebody on the link orders everything deleted, with a receipt that no ledger signed."""
+    # housing
     COVER_OPEN = "cover_open"
     COVER_CLOSED = "cover_closed"
+    PRY = "pry"
+    TILT = "tilt"
 
+
+FIELD_FAILURES: Final = {
+    1: Fault.LATCH_STICKS,
+    2: Fault.HALF_STROKE,
+    3: Fault.MISSED_PRESS,
+    4: Fault.DOUBLE_STROKE,
+    5: Fault.MUTE,
+    6: Fault.REPLAYS,
+    7: Fault.BULK_DOWN,
+    8: Fault.UNPLUG,
+    9: Fault.TORN_WRITE,
+    10: Fault.ERASE,
+}
+"""What fielded devices get wrong, by the numbers of docs/field-failures.md."""
 
 SLOW_BYTES_PER_S = 20_000
 POINTS = (
@@ -38,9 +81,13 @@ POINTS = (
     "after_unlock",
     "after_press",
     "after_print",
+    "after_cancelled",
+    "after_photo",
     "before_done",
     "after_done",
 )
+"""after_print, after_cancelled: the coder printed, no photo yet. after_photo: the pictures are durable, no event names
+them yet, whatever they are of: a page, a sweep, an imprint, a label, a spoiled sheet."""
 POWER_CUT_EXIT = 9
 
 
@@ -90,7 +137,11 @@ class Faults:
 
     def reach(self, point: str) -> None:
         if point == self._cut_at:
-            os._exit(POWER_CUT_EXIT)
+            self.cut_power()
+
+    def cut_power(self) -> None:
+        """Now."""
+        os._exit(POWER_CUT_EXIT)
 
     @property
     def names(self) -> list[str]:

@@ -36,14 +36,14 @@ def load_key(home: Path, rng: Rng, *, generation: int = 1) -> DeviceKey:
     return DeviceKey(path.read_bytes())
 
 
-def load_identity(home: Path, rng: Rng) -> Identity:
-    """`home`/device.json."""
+def load_identity(home: Path, rng: Rng, *, coder: bool = True) -> Identity:
+    """`home`/device.json. `coder`: whether it has one, for a device that is made now."""
     path = home / "device.json"
     if not path.exists():
         device_id = "CB-" + "".join(_ALPHABET[byte & 31] for byte in rng.token_bytes(_ID_CHARS))
-        write_durably(path, json.dumps({"device_id": device_id}).encode())
+        write_durably(path, json.dumps({"device_id": device_id, "coder": coder}).encode())
     known = json.loads(path.read_bytes())
-    return Identity(device_id=known["device_id"], model=MODEL, firmware=FIRMWARE)
+    return Identity(device_id=known["device_id"], model=MODEL, firmware=FIRMWARE, inline_coder=known.get("coder", True))
 
 
 class SystemRng:

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from device_sim.process.faults import UnknownFault
-from device_sim.process.runner import Runner
-from device_sim.scene.errors import SceneError
+from device_sim.process import screen
+from device_sim.process.faults import Fault, UnknownFault
+from device_sim.process.runner import ZERO_C_K, Runner
+from device_sim.scene.errors import NoSheet, SceneError
 from device_sim.scene.paper import pdf_page_size_mm, render_pdf_page
-from device_sim.scene.scene import Scene
 from device_sim.scene.settings import SHEET_DPI
 
 MAX_BODY: Final = 64_000_000
@@ -38,21 +38,35 @@ class Keeper:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._rendering = threading.Lock()
-        self._in_hand: NDArray[np.uint8] | None = None
 
     def lay(self, body: Answer) -> Answer:
+        """A page; with `again` the sheet that was taken away last."""
+        if body.get("again") is True:
+            self._runner.change_tray(lambda scene: scene.lay_again())
+            return {}
         page, size_mm = self._page(body)
-        self._runner.change_tray(lambda scene: scene.lay_page(page, page_mm=size_mm))
+        curl_mm, staple = float(body.get("curl_mm", 0)), body.get("staple") is True
+        self._runner.change_tray(lambda scene: scene.lay_page(page, page_mm=size_mm, curl_mm=curl_mm, staple=staple))
+        return {}
+
+    def fan(self, body: Answer) -> Answer:
+        """Several pages of one PDF, their edges side by side below the stamp."""
+        pdf, numbers = _bytes(body["pdf_base64"]), [int(page) for page in body["pages"]]
+        with self._rendering:
+            pages = [render_pdf_page(pdf, number - 1, dpi=SHEET_DPI) for number in numbers]
+            size_mm = pdf_page_size_mm(pdf, numbers[0] - 1) if numbers else A4_MM
+        self._runner.change_tray(lambda scene: scene.lay_fan(pages, page_mm=size_mm))
         return {}
 
     def take_away(self, _body: Answer) -> Answer:
-        def take(scene: Scene) -> None:
-            if scene.sheet_present:
-                self._in_hand = scene.sheet_image()
-            scene.take_away()
-
-        self._runner.change_tray(take)
+        self._runner.change_tray(lambda scene: scene.take_away())
         return {}
+
+    def stick_label(self, body: Answer) -> Answer:
+        """The label is stuck on the sheet under the camera; nothing was moved. `number`: "imprint NUMBER"."""
+        line = f"imprint {body['number']}"
+        with self._runner.tray.scene() as scene:
+            return {"stuck": scene.stick_label(body["url"], short_code=body["short_code"], line=line)}
 
     def move(self, body: Answer) -> Answer:
         dx, dy, turn = (float(body.get(name, 0)) for name in ("dx_mm", "dy_mm", "rotation_deg"))
@@ -70,6 +84,39 @@ class Keeper:
     def confirm_pairing(self, _body: Answer) -> Answer:
         with self._runner.core() as device:
             return {"paired": device.confirm_pairing()}
+
+    def cover(self, body: Answer) -> Answer:
+        self._runner.inject(Fault.COVER_OPEN if _flag(body["open"]) else Fault.COVER_CLOSED)
+        return {}
+
+    def pry(self, _body: Answer) -> Answer:
+        self._runner.inject(Fault.PRY)
+        return {}
+
+    def tilt(self, _body: Answer) -> Answer:
+        self._runner.inject(Fault.TILT)
+        return {}
+
+    def battery(self, body: Answer) -> Answer:
+        percent = int(body["percent"])
+        if not 0 <= percent <= 100:
+            raise ValueError("per cent are 0 to 100")
+        with self._runner.core() as device:
+            device.battery(percent)
+        return {}
+
+    def temperature(self, body: Answer) -> Answer:
+        kelvin = round(float(body["celsius"])) + ZERO_C_K
+        if kelvin < 0:
+            raise ValueError("nothing is as cold as that")
+        with self._runner.core() as device:
+            device.temperature(kelvin)
+        return {}
+
+    def ink(self, body: Answer) -> Answer:
+        """Fill the pad, or empty it."""
+        self._runner.fill_ink(float(body["level"]))
+        return {}
 
     def fault(self, body: Answer) -> Answer:
         point = f":{body['at']}" if "at" in body else ""
@@ -89,15 +136,27 @@ class Keeper:
         with self._runner.core() as device:
             return {"digits": device.digits}
 
+    def display(self) -> Answer:
+        """What stands on the device's small screen."""
+        with self._runner.core() as device:
+            shown = device.display
+        return {
+            "title": shown.title,
+            "short": shown.short,
+            "strokes_left": shown.strokes_left,
+            "lines": screen.lines(shown),
+        }
+
     def state(self) -> Answer:
         return self._runner.state()
 
     def sheet_png(self) -> bytes | None:
         """The paper, flat: the one on the tray, else the one taken away last."""
         with self._runner.tray.scene() as scene:
-            image = scene.sheet_image() if scene.sheet_present else self._in_hand
-        if image is None:
-            return None
+            try:
+                image = scene.sheet_image()
+            except NoSheet:
+                return None
         factor = HAND_DPI / SHEET_DPI
         small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         out = io.BytesIO()
@@ -131,6 +190,14 @@ class KeeperServer(ThreadingHTTPServer):
     def __init__(self, keeper: Keeper) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.actions: dict[str, Action] = {
+            "/fan": keeper.fan,
+            "/stick-label": keeper.stick_label,
+            "/cover": keeper.cover,
+            "/pry": keeper.pry,
+            "/tilt": keeper.tilt,
+            "/battery": keeper.battery,
+            "/temperature": keeper.temperature,
+            "/ink": keeper.ink,
             "/lay": keeper.lay,
             "/take-away": keeper.take_away,
             "/move": keeper.move,
@@ -140,7 +207,11 @@ class KeeperServer(ThreadingHTTPServer):
             "/fault": keeper.fault,
             "/head": keeper.head,
         }
-        self.facts: dict[str, Callable[[], Answer]] = {"/digits": keeper.digits, "/state": keeper.state}
+        self.facts: dict[str, Callable[[], Answer]] = {
+            "/digits": keeper.digits,
+            "/state": keeper.state,
+            "/display": keeper.display,
+        }
         self.pictures: dict[str, tuple[str, Callable[[], bytes | None]]] = {
             "/sheet.png": ("image/png", keeper.sheet_png),
             "/view.jpg": ("image/jpeg", keeper.view_jpg),
@@ -199,6 +270,12 @@ class _Request(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
+    return value
 
 
 def _bytes(text: str) -> bytes:

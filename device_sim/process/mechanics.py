@@ -33,14 +33,15 @@ class Mechanics:
         with self._lock:
             self._free = False
 
-    def pull(self) -> bool:
-        """Whether the head came down. One release lets it through once: the spring latch falls in behind it."""
+    def pull(self) -> int:
+        """How often the head came down. One release lets it through once: the spring latch falls in behind it."""
         with self._lock:
-            if not self._free or self._faults.has(Fault.LATCH_STICKS):
-                return False
+            if not self._free or self._faults.has(Fault.LATCH_STICKS) or self._faults.take(Fault.HALF_STROKE):
+                return 0
             self._free = False
-            self._turn(2 if self._faults.take(Fault.DOUBLE_STROKE) else 1)
-            return True
+            presses = 2 if self._faults.take(Fault.DOUBLE_STROKE) else 1
+            self._turn(presses)
+            return presses
 
     def force(self) -> None:
         """The head comes down although the latch holds."""

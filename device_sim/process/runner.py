@@ -22,6 +22,8 @@ from device_sim.process.faults import Fault, Faults, UnknownFault
 from device_sim.process.heads import Heads
 from device_sim.process.identity import SystemRng, load_identity, load_key
 from device_sim.process.mechanics import Mechanics
+from device_sim.process.meddler import Meddler
+from device_sim.process.pad import InkPad
 from device_sim.process.tray import Tray
 from device_sim.scene.scene import Scene
 from device_sim.scene.settings import SceneSettings
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from device_sim.process.ble import BleLink
 
 TICK_S: Final = 0.02
+MAINS_PERCENT: Final = 100
+ZERO_C_K: Final = 273
+ROOM_K: Final = ZERO_C_K + 21
 DEFAULT_BULK_RATE: Final = 1_000_000
 """Bytes per second, what a second USB interface of a small microcontroller brings."""
 
@@ -42,6 +47,8 @@ class Options:
     seed: int | None = None
     bulk_rate: int = DEFAULT_BULK_RATE
     dpi: int | None = None
+    coder: bool = True
+    """Whether a device that is made now has an inline coder."""
     ble: str | None = None
     """A Bluetooth adapter (ble.BleLink): the control link is in the air, not on a pty."""
 
@@ -77,8 +84,10 @@ class Runner:
             Scene(settings=settings, rng=np.random.default_rng(options.seed)), photos=photos, faults=self.faults
         )
         self.mechanics = Mechanics(home / "counter", self.faults)
+        self.pad = InkPad(home / "ink", self.faults)
         self.heads = Heads(home / "heads")
-        self.identity = load_identity(home, rng)
+        self.identity = load_identity(home, rng, coder=options.coder)
+        self._meddler = Meddler(self.faults, rng)
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._link = self._control_link(options)
@@ -116,7 +125,8 @@ class Runner:
         with self._lock:
             yield self._device
             for message in self._device.take_outgoing():
-                self._link.send(message)
+                if self._meddler.lets_out(message):
+                    self._link.send(message)
 
     def start(self) -> None:
         """The port appears and the threads run."""
@@ -156,9 +166,9 @@ class Runner:
 
     def pull(self) -> bool:
         """Pull the lever. Whether the head came down."""
-        pressed = self.mechanics.pull()
-        self._came_down(pressed=pressed)
-        return pressed
+        presses = self.mechanics.pull()
+        self._came_down(presses, seen=not (presses and self.faults.take(Fault.MISSED_PRESS)))
+        return bool(presses)
 
     def inject(self, name: str) -> None:
         """Switch a fault on; `none` switches all off. Raises: UnknownFault."""
@@ -177,12 +187,29 @@ class Runner:
                 self._link.plug_in()
             case Fault.COUNTER_JUMPS:
                 self.mechanics.force()
-                self._came_down(pressed=True)
-            case Fault.COVER_OPEN | Fault.COVER_CLOSED as cover:
-                with self.core() as device:
-                    device.cover_moved(closed=cover is Fault.COVER_CLOSED)
+                self._came_down(1)
+            case Fault.COVER_OPEN | Fault.COVER_CLOSED | Fault.PRY | Fault.TILT | Fault.ERASE as act:
+                self._happen(act)
             case lasting:
                 self.faults.switch(lasting)
+
+    def _happen(self, act: Fault) -> None:
+        with self.core() as device:
+            match act:
+                case Fault.PRY:
+                    device.pried()
+                case Fault.TILT:
+                    device.tilted()
+                case Fault.ERASE:
+                    device.receive(self._meddler.delete_all(device.memory, device_id=self.identity.device_id))
+                case _:
+                    device.cover_moved(closed=act is Fault.COVER_CLOSED)
+
+    def fill_ink(self, level: float) -> None:
+        """Raises: ValueError."""
+        self.pad.fill(level)
+        with self.core() as device:
+            device.ink(self.pad.percent)
 
     def mount_head(self, slot: int, *, head_id: bytes, png: bytes, diameter_mm: float) -> None:
         """Raises: ArtworkInvalid, ValueError."""
@@ -203,6 +230,11 @@ class Runner:
             "page_still": bool(status.page_still),
             "cover_closed": status.cover_closed,
             "strokes_left": status.strokes_left,
+            "battery": status.battery,
+            "temperature_c": None if status.temperature is None else status.temperature - ZERO_C_K,
+            "ink": status.ink,
+            "operator": status.operator.hex() if status.operator else None,
+            "pages_swept": status.pages_swept,
             "token_id": status.token_id.hex() if status.token_id else None,
             "last_seq": status.last_seq,
             "acked_seq": status.acked_seq,
@@ -223,6 +255,8 @@ class Runner:
             if _is_hello(message):
                 self._link.forget_old_bytes()
             device.receive(message)
+            for played in self._meddler.after(message):
+                device.receive(played)
 
     def _delivered(self, number: int, outcome: Shot | NoShot) -> None:
         with self.core() as device:
@@ -233,16 +267,21 @@ class Runner:
             with self.core() as device:
                 device.tick()
 
-    def _came_down(self, *, pressed: bool) -> None:
-        if pressed:
-            with self.core() as device:
-                token = device.memory.open_token()
-            head = self.heads.artwork(token.seal.slot if token else 0)
+    def _came_down(self, presses: int, *, seen: bool = True) -> None:
+        """The head came down so often, with the ink it had; `seen`: the lever's switch told the device."""
+        with self.core() as device:
+            work = device.memory.work
+        head = self.heads.artwork(work.slot if work else 0)
+        for _ in range(presses):
+            tone, touching = self.pad.press()
             if head is not None:
                 with self.tray.scene() as scene:
-                    scene.press(head)
+                    scene.press(head, ink=tone, touching=touching)
         with self.core() as device:
-            device.lever_pulled()
+            if seen:
+                device.lever_pulled()
+            if presses:
+                device.ink(self.pad.percent)
 
 
 def _is_hello(message: bytes) -> bool:

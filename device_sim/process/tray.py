@@ -52,11 +52,7 @@ class Tray:
 
     def _carry_out(self, order: PhotoOrder) -> Shot | NoShot:
         with self._lock:
-            printed = order.code is not None and self._scene.print_code(
-                order.code.url, short_code=order.code.short_code
-            )
-            if order.code is not None:
-                self._faults.reach("after_print")
+            printed = self._print(order)
             if self._faults.has(Fault.CAMERA_FAILS):
                 return NoShot(reason=Reason.CAMERA_FAILED, code_printed=printed)
             page_token = self._scene.page_token
@@ -67,4 +63,17 @@ class Tray:
             self._photos.keep([(preview, photo.preview_jpeg), (full, photo.full_jpeg)])
         except StorageFailed:
             return NoShot(reason=Reason.STORAGE_FAILED, code_printed=printed)
+        self._faults.reach("after_photo")
         return Shot(preview_digest=preview, photo_digest=full, page_token=page_token, code_printed=printed)
+
+    def _print(self, order: PhotoOrder) -> bool:
+        """The coder's part, before the shutter opens. Whether anything was printed."""
+        if order.cancelled:
+            printed = self._scene.print_cancelled()
+            self._faults.reach("after_cancelled")
+            return printed
+        if order.code is None:
+            return False
+        printed = self._scene.print_code(order.code.url, short_code=order.code.short_code)
+        self._faults.reach("after_print")
+        return printed

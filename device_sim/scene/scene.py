@@ -210,11 +210,12 @@ class Scene:
         return self._camera.shoot(self._composed, strip)
 
     def sheet_image(self) -> NDArray[np.uint8]:
-        """The sheet as a flat-bed scanner sees it: RGB at 300 dpi, a copy.
+        """The sheet as a flat-bed scanner sees it: RGB at 300 dpi, a copy. The one on the tray, else the one in hand.
 
         Raises: NoSheet.
         """
-        return np.asarray(cv2.cvtColor(self._needed().image, cv2.COLOR_BGR2RGB), np.uint8)
+        sheet = self._sheet or self._in_hand or self._needed()
+        return np.asarray(cv2.cvtColor(sheet.image, cv2.COLOR_BGR2RGB), np.uint8)
 
     def to_sheet_mm(self, tray_mm: tuple[float, float]) -> tuple[float, float]:
         """Where on the sheet a point of the tray is, mm from the sheet's top left corner.

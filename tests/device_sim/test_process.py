@@ -347,6 +347,7 @@ def stamp_until_the_power_goes(rig: Rig) -> None:
         rig.unlock(token_id)
         rig.keeper("/pull", {})
         rig.notice(State.GRANTED, strokes_left=2)
+        rig.ask(messages.SpoilRequest(token_id=token_id, stroke=1))
         rig.ask(messages.HelloRequest())
 
 
