@@ -91,11 +91,15 @@ class Sheets:
 
     def _written(self, sheet: _Sheet, shot: Shot) -> messages.Labelled | messages.Spoiled:
         preview, photo = shot.preview_digest, shot.photo_digest
+        trip = self._parts.tripwire
         if sheet.label_code is None:
+            trip.reach("before_spoiled")
             self._log.write(
                 events.Spoiled(token_id=sheet.token_id, stroke=sheet.stroke, preview_digest=preview, photo_digest=photo)
             )
+            trip.reach("after_spoiled")
             return messages.Spoiled(seq=self._log.memory.seq, preview_digest=preview, photo_digest=photo)
+        trip.reach("before_label")
         self._log.write(
             events.Label(
                 token_id=sheet.token_id,
@@ -105,4 +109,5 @@ class Sheets:
                 preview_digest=preview,
             )
         )
+        trip.reach("after_label")
         return messages.Labelled(seq=self._log.memory.seq, preview_digest=preview, photo_digest=photo)

@@ -177,7 +177,9 @@ class Stamping:
             work = self._memory.work
             at_once = work is not None and work.continuous and told.seen >= told.expected
             intent = [events.Intent(token_id=told.token_id, stroke=1)] if at_once else []
+            self._parts.tripwire.reach("before_swept")
             self._log.write(told, *intent)
+            self._parts.tripwire.reach("after_swept")
             self._swept_told = told
             if told.seen >= told.expected:
                 self._go(Step.SWEEP_ENDED)

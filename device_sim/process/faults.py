@@ -85,6 +85,12 @@ POINTS = (
     "after_photo",
     "before_done",
     "after_done",
+    "before_swept",
+    "after_swept",
+    "before_label",
+    "after_label",
+    "before_spoiled",
+    "after_spoiled",
 )
 """after_print, after_cancelled: the coder printed, no photo yet. after_photo: the pictures are durable, no event names
 them yet, whatever they are of: a page, a sweep, an imprint, a label, a spoiled sheet."""
