@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from server.approvals import service as approvals
 from server.approvals.policy import State
+from server.audit import reviewing
 from server.audit.schemas import Reconciliation
 from server.core.runtime import Runtime
 from server.core.scope import Scope
@@ -15,6 +16,7 @@ from server.events.schemas import StrokeView
 from server.ledger import service as ledger
 from server.ledger.service import EntryType
 from server.tokens import service as tokens
+from server.tokens.schemas import LabelOutcome, LabelRead
 
 USED: Final = (State.IN_USE, State.DONE)
 
@@ -25,6 +27,9 @@ def reconcile(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> Reco
     request, views = line.request, line.strokes
     pressed = [view for view in views if view.stroke.state == "done"]
     not_confirmed = sum(view.stroke.state == "unknown" for view in views)
+    spoiled = sum(view.stroke.state == "spoiled" for view in views)
+    to_review = sum(reviewing.is_open(db, view.stroke) for view in views)
+    unused = labels_unused(tokens.labels_of(db, scope, request_id))
     photographed = sum(_photographed(view) for view in pressed)
     agreeing = sum(view.imprint_finding is not None and view.imprint_finding.answer == "agrees" for view in pressed)
     closed = [token.closed_used or 0 for token in tokens.tokens_of(db, scope, request_id) if token.closed_at]
@@ -33,8 +38,11 @@ def reconcile(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> Reco
     points = [
         code
         for code, wrong in (
-            ("more_pressed_than_approved", len(pressed) + not_confirmed > request.strokes + request.spares),
+            ("more_pressed_than_approved", len(pressed) + not_confirmed + spoiled > request.strokes + request.spares),
             ("press_not_confirmed", not_confirmed > 0),
+            ("to_review", to_review > 0),
+            ("no_code", any(view.stroke.trace_code is None for view in pressed)),
+            ("labels_unused", unused > 0),
             ("imprints_missing", request.state is State.DONE and len(pressed) < request.strokes),
             ("photos_missing", photographed < len(pressed)),
             ("photo_differs", _differs(pressed)),
@@ -53,6 +61,9 @@ def reconcile(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> Reco
         granted=sum(closed) + live,
         pressed=len(pressed),
         not_confirmed=not_confirmed,
+        spoiled=spoiled,
+        to_review=to_review,
+        labels_unused=unused,
         photographed=photographed,
         agreeing=agreeing,
         filed=filed,
@@ -66,6 +77,11 @@ def sheet(db: Session, run: Runtime, scope: Scope) -> list[Reconciliation]:
     """Every request that was used, newest first."""
     used = approvals.requests(db, run, scope, states=USED)
     return [reconcile(db, run, scope, request.id) for request in used]
+
+
+def labels_unused(labels: list[LabelRead]) -> int:
+    """Labels that left the printer, were not thrown away, and that no photo shows on a sheet."""
+    return sum(label.outcome is not LabelOutcome.SPOILED and label.seen_at is None for label in labels)
 
 
 def _photographed(view: StrokeView) -> bool:

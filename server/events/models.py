@@ -27,6 +27,7 @@ class Stroke(UuidPk, CreatedAt, table=True):
     plan_index: int  # within the request, from 0
     copy_number: int
     page: int
+    page_check: str = "before"  # of the token: when the page was compared
     state: str  # seen, intent, done, returned, cancelled, aborted, unknown, spoiled
     counter: int | None = None  # mechanical, after the stroke
     seen_ms: int | None = None  # device time of each step, Unix ms; None without signed time

@@ -176,6 +176,7 @@ def _stroke(db: Session, run: Runtime, admitted: Admitted, token_id: bytes, numb
         plan_index=index,
         copy_number=planned.copy,
         page=planned.page,
+        page_check=token.page_check,
         state="seen",
     )
 

@@ -21,6 +21,7 @@ class StrokeRead(Out):
     plan_index: int
     copy_number: int
     page: int
+    page_check: str
     state: str
     counter: int | None
     seen_ms: int | None

@@ -29,15 +29,18 @@ __all__ = [
     "alarms",
     "changes_since",
     "imprint_of_gateway",
+    "is_unchecked",
     "latest_change",
     "photo",
     "project",
     "rebuild",
     "receive_photo",
     "spoil",
+    "stroke",
     "stroke_of_code",
     "strokes",
     "timeline",
+    "unchecked",
     "upload_offset",
     "watch_changes",
 ]
@@ -71,6 +74,21 @@ def timeline(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> Timel
 def strokes(db: Session, scope: Scope, request_id: UUID) -> list[StrokeRead]:
     """In the order of the plan."""
     return [StrokeRead.model_validate(row) for row in store.strokes(db, scope, request_id)]
+
+
+def stroke(db: Session, token_id: bytes, number: int) -> StrokeRead | None:
+    row = store.stroke(db, token_id, number)
+    return StrokeRead.model_validate(row) if row is not None else None
+
+
+def unchecked(db: Session, scope: Scope) -> list[StrokeRead]:
+    """Presses that a person must decide about, oldest first."""
+    return [StrokeRead.model_validate(row) for row in store.unchecked(db, scope)]
+
+
+def is_unchecked(row: StrokeRead) -> bool:
+    """Pressed without a comparison before, or a press that nobody can confirm."""
+    return row.state == "unknown" or (row.state == "done" and row.page_check != "before")
 
 
 def stroke_of_code(db: Session, trace_code: bytes) -> StrokeRead | None:

@@ -1,6 +1,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+from sqlalchemy import and_, or_
 from sqlmodel import Session, col, delete, select
 
 from server.core.scope import Scope
@@ -14,6 +15,12 @@ def stroke(db: Session, token_id: bytes, number: int) -> Stroke | None:
 def strokes(db: Session, scope: Scope, request_id: UUID) -> Sequence[Stroke]:
     query = select(Stroke).where(scope.owns(Stroke), Stroke.request_id == request_id)
     return db.exec(query.order_by(col(Stroke.plan_index), col(Stroke.created_at), col(Stroke.id))).all()
+
+
+def unchecked(db: Session, scope: Scope) -> Sequence[Stroke]:
+    pressed = and_(col(Stroke.state) == "done", col(Stroke.page_check) != "before")
+    query = select(Stroke).where(scope.owns(Stroke), or_(pressed, col(Stroke.state) == "unknown"))
+    return db.exec(query.order_by(col(Stroke.created_at), col(Stroke.id))).all()
 
 
 def stroke_of_code(db: Session, trace_code: bytes) -> Stroke | None:

@@ -101,7 +101,7 @@ def _of_stroke(db: Session, run: Runtime, leaf: EntryRead, body: Done | Settled)
     if stroke is None:
         raise NotProjected
     request = approvals.request(db, run, Scope.system(leaf.tenant_id), stroke.request_id)
-    sure = stroke.state == "done"
+    sure = stroke.state == "done" and stroke.page_check == "before"  # else a person's word makes it known
     row = PublicCodeRow(
         code_hash=code_hash(signed),
         short_code=trace.short_code(signed),
@@ -151,6 +151,11 @@ def _apply(db: Session, leaf: EntryRead, entry: Entry) -> None:
             row = store.code_named(db, str(refs.get("code", "")))
             if row is not None:
                 row.status, row.withdrawn_ms = Status.WITHDRAWN, entry.time_ms
+                db.add(row)
+        case EntryType.VERDICT if entry.public.get("verdict") == "confirmed":
+            row = store.code_named(db, str(refs.get("code", "")))
+            if row is not None and row.status == Status.NOT_CONFIRMED:
+                row.status = Status.KNOWN
                 db.add(row)
         case EntryType.SEAL_REGISTERED:
             seal_id = UUID(str(refs["seal"]))
