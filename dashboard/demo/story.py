@@ -114,7 +114,7 @@ def start(stage: Stage) -> str:
 
 
 def pair(stage: Stage) -> str:
-    """Six digits, compared by two people; the head goes into the device."""
+    """Six digits, compared by two people; headquarters hears which head is in the device."""
     stage.beside.post("pair", "/pairing-button")
     admin = stage.person("admin")
     booth = stage.at_gateway
@@ -136,7 +136,13 @@ def pair(stage: Stage) -> str:
     pairing.join(30)
     if not done or done[0] != "enrolled":
         raise StoryFailed("pair", f"the gateway reports {done[0] if done else 'nothing'}")
+    until("pair", "headquarters hearing of the head", lambda: _mounted(admin))
     return f"{digits} on both sides"
+
+
+def _mounted(admin: Person) -> bool:
+    devices = admin.get("pair", "/api/v1/devices")
+    return any(at["head_id"] == HEAD.hex() for device in devices for at in device["heads"])
 
 
 def _try_pair(stage: Stage) -> str:
@@ -147,19 +153,12 @@ def _try_pair(stage: Stage) -> str:
 
 
 def mount(stage: Stage) -> str:
-    """The engraved head goes into the device, which reports it."""
+    """The engraved head goes into the device before it is paired; a later change is a service by two people."""
     import base64
 
     png = base64.b64encode(stage.contract.seal_png).decode()
     head = {"png_base64": png, "diameter_mm": stage.contract.seal_mm, "head_id": HEAD.hex(), "slot": 0}
     stage.beside.post("mount head", "/head", head)
-    clerk = stage.person("clerk")
-
-    def mounted() -> bool:
-        devices = clerk.get("mount head", "/api/v1/devices")
-        return any(at["head_id"] == HEAD.hex() for device in devices for at in device["heads"])
-
-    until("mount head", "headquarters hearing of the head", mounted)
     return f"head {HEAD.hex()[:8]} in slot 0"
 
 
@@ -271,8 +270,8 @@ class Step:
 OPENING: Final = (
     Step("set up", set_up),
     Step("start", start),
-    Step("pair", pair),
     Step("mount head", mount),
+    Step("pair", pair),
 )
 STAMPING: Final = (
     Step("request", request),

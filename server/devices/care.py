@@ -27,7 +27,7 @@ _JUDGED: Final = {ServiceState.DONE.value, ServiceState.REFUSED.value}
 def note_event(db: Session, run: Runtime, event: Event, *, at: datetime) -> str | None:
     """Take in an admitted event; the kind of alarm it deserves beyond its own, if any."""
     row = store.any_device(db, event.header.device_id)
-    if row is None or row.generation != event.header.generation:
+    if row is None or row.generation != event.header.generation or event.header.seq < row.paired_seq:
         return None
     match event.body:
         case events.Service():

@@ -61,6 +61,7 @@ class Device(UuidPk, CreatedAt, table=True):
     tamper_seq: int = 0  # number of the event that set or cleared it
     tamper: str | None = None  # the sensor that latched; None once two people ordered it cleared and it was
     heads_known: bool = False  # the heads it had when it was paired are noted
+    paired_seq: int = 0  # number of its PAIRED event; what it did before belongs to nobody
 
 
 class DeviceKey(UuidPk, CreatedAt, table=True):
@@ -209,6 +210,16 @@ class DeviceRoster(UuidPk, CreatedAt, table=True):
     digest: bytes = Field(max_length=32)
     parts: list[Any] = Field(sa_type=JSON)
     changed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class CarryNonce(UuidPk, CreatedAt, table=True):
+    """An envelope that a phone carried, so that nobody carries it twice; kept a little longer than it is fresh."""
+
+    __tablename__ = "carry_nonce"
+    __table_args__ = (UniqueConstraint("gateway_id", "nonce"),)
+
+    gateway_id: str = Field(max_length=32)
+    nonce: bytes = Field(max_length=16)
 
 
 class DownMessage(UuidPk, CreatedAt, table=True):

@@ -78,6 +78,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("tenant_id", "digest"),
     )
     op.create_table(
+        "carry_nonce",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("gateway_id", sa.String(length=32), nullable=False),
+        sa.Column("nonce", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("gateway_id", "nonce"),
+    )
+    op.create_table(
         "change",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -544,6 +553,7 @@ def upgrade() -> None:
         sa.Column("plan_index", sa.Integer(), nullable=False),
         sa.Column("copy_number", sa.Integer(), nullable=False),
         sa.Column("page", sa.Integer(), nullable=False),
+        sa.Column("page_check", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("counter", sa.Integer(), nullable=True),
         sa.Column("seen_ms", sa.Integer(), nullable=True),
@@ -615,6 +625,7 @@ def upgrade() -> None:
         sa.Column("tamper_seq", sa.Integer(), nullable=False),
         sa.Column("tamper", sa.String(), nullable=True),
         sa.Column("heads_known", sa.Boolean(), nullable=False),
+        sa.Column("paired_seq", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("device_id"),
@@ -913,6 +924,24 @@ def upgrade() -> None:
     )
     op.create_index("ix_filed_record_tenant", "filed_record", ["tenant_id", "created_at"], unique=False)
     op.create_table(
+        "notice",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.Column("read_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("person_id", "key"),
+    )
+    op.create_index("ix_notice_person", "notice", ["person_id", "read_at"], unique=False)
+    op.create_table(
         "paper_label",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -986,15 +1015,38 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_id"),
     )
     op.create_index("ix_stamp_token_request", "stamp_token", ["request_id"], unique=False)
+    op.create_table(
+        "stroke_verdict",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("token_id", sa.LargeBinary(), nullable=False),
+        sa.Column("stroke", sa.Integer(), nullable=False),
+        sa.Column("confirmed", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("token_id", "stroke"),
+    )
+    op.create_index(op.f("ix_stroke_verdict_request_id"), "stroke_verdict", ["request_id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_stroke_verdict_request_id"), table_name="stroke_verdict")
+    op.drop_table("stroke_verdict")
     op.drop_index("ix_stamp_token_request", table_name="stamp_token")
     op.drop_table("stamp_token")
     op.drop_index(op.f("ix_spoiled_sheet_request_id"), table_name="spoiled_sheet")
     op.drop_table("spoiled_sheet")
     op.drop_index(op.f("ix_paper_label_request_id"), table_name="paper_label")
     op.drop_table("paper_label")
+    op.drop_index("ix_notice_person", table_name="notice")
+    op.drop_table("notice")
     op.drop_index("ix_filed_record_tenant", table_name="filed_record")
     op.drop_table("filed_record")
     op.drop_index("ix_doubt_case_state", table_name="doubt_case")
@@ -1081,6 +1133,7 @@ def downgrade() -> None:
     op.drop_table("deputy")
     op.drop_index(op.f("ix_change_tenant_id"), table_name="change")
     op.drop_table("change")
+    op.drop_table("carry_nonce")
     op.drop_table("blob_upload")
     op.drop_table("blob")
     op.drop_table("announced_photo")
