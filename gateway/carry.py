@@ -129,7 +129,7 @@ class Carry:
 
     def answer(self, nonce: str, answer: dict[str, Any]) -> None:
         """What headquarters said, as the phone brings it. Raises: OutOfOrder, when it is not genuine or not awaited."""
-        said = [answer.get("status"), answer.get("content_type"), answer.get("body"), answer.get("down")]
+        said = [nonce, answer.get("status"), answer.get("content_type"), answer.get("body"), answer.get("down")]
         try:
             genuine = hmac.compare_digest(str(answer.get("mac")), self.mac(said))
         except (TypeError, ValueError):

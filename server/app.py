@@ -9,6 +9,7 @@ from server.approvals import routes as approvals
 from server.audit import routes as audit
 from server.core import http
 from server.core.runtime import Runtime
+from server.devices import carry_routes as devices_carry
 from server.devices import gateway_routes as devices_gateway
 from server.devices import routes as devices
 from server.devices.live import LiveDevices
@@ -32,6 +33,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     events.router,
     audit.router,
     devices_gateway.router,
+    devices_carry.router,
     approvals_gateway.router,
     tokens_gateway.router,
     events_gateway.router,

@@ -1,13 +1,15 @@
 """Jobs of `server.approvals`."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from server.approvals import sealing
+from server.approvals import sealing, service
 from server.approvals.errors import NoSuchRequest, RequestChanged, WrongState
 from server.core.runtime import Runtime
 from server.core.scope import Scope
-from server.jobs.service import handler
+from server.jobs.service import every, handler
+
+EXPIRE_EVERY_S: Final = 60.0
 
 
 @handler(sealing.SEAL_JOB)
@@ -18,3 +20,10 @@ def seal(run: Runtime, payload: dict[str, Any]) -> None:
         sealing.seal_electronically(run, scope, request_id=UUID(payload["request_id"]))
     except (NoSuchRequest, RequestChanged, WrongState) as error:
         run.log.info("not_sealed", request=payload["request_id"], why=error.code)
+
+
+@every(EXPIRE_EVERY_S)
+def expire(run: Runtime) -> None:
+    """Requests whose time is over lose their approval."""
+    with run.db.write() as db:
+        service.expire_due(db, run)

@@ -1,3 +1,5 @@
+from typing import Final
+
 from server.core.errors import BadInput, Conflict, Forbidden, NotFound, Unauthenticated
 from server.core.i18n import N_
 
@@ -77,6 +79,42 @@ class NotSignedInAtDevice(Unauthenticated):
     happened = N_("Nobody with this name is signed in at this device, or the time is over.")
     safe = N_("The device stays locked.")
     next_step = N_("Type your name and PIN at the device.")
+
+
+CARRY_HEADERS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+"""A phone on the gateway's page may read this answer: it carries no cookie, and what counts has a MAC."""
+
+
+class CarryRefused(Unauthenticated):
+    title = N_("This did not come from a gateway of ours")
+    happened = N_("What the phone carried is not an envelope that a gateway closed.")
+    next_step = N_("Open the keeper's page of your gateway again.")
+    headers = CARRY_HEADERS
+
+
+class CarryStale(Conflict):
+    """Fact `now_ms`: our time, Unix ms."""
+
+    title = N_("What the phone carried is too old")
+    happened = N_("It was closed more than five minutes ago, or the gateway's clock is wrong.")
+    next_step = N_("Try again, and check the gateway's clock.")
+    headers = CARRY_HEADERS
+
+
+class CarryReplayed(Conflict):
+    title = N_("This was carried before")
+    happened = N_("Each envelope counts once, and this one came a second time.")
+    next_step = N_("The gateway closes a new one by itself.")
+    headers = CARRY_HEADERS
+
+
+class CarryForbidden(Forbidden):
+    happened = N_("A phone may not carry this kind of request.")
+    next_step = N_("Connect the gateway to the network.")
+    headers = CARRY_HEADERS
 
 
 class ServiceUnderWay(Conflict):

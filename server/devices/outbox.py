@@ -17,6 +17,8 @@ from server.devices.schemas import DownKind
 
 RESEND_AFTER: Final = timedelta(seconds=10)
 BATCH: Final = 100
+CARRIED: Final = 20
+"""Messages that travel with one answer over a phone: a token, a permit, policies, a roster, some receipts."""
 
 _wakers: WeakKeyDictionary[Database, list[Callable[[], None]]] = WeakKeyDictionary()
 
@@ -68,6 +70,12 @@ def drop(db: Session, now: datetime, *, device_id: str, kind: DownKind) -> None:
 def due(db: Session, now: datetime) -> list[DownMessage]:
     """What to send now: never sent, or sent 10 s ago without an answer."""
     return list(store.due(db, now, now - RESEND_AFTER, BATCH))
+
+
+def pending(db: Session, now: datetime, *, gateway_id: str) -> list[DownMessage]:
+    """What this gateway has not confirmed, whatever the broker took: receipts last, as they can wait; at most 20."""
+    rows = store.unconfirmed(db, now, gateway_id)
+    return sorted(rows, key=lambda row: row.kind == DownKind.RECEIPT.value)[:CARRIED]
 
 
 def mark_sent(db: Session, now: datetime, messages: list[DownMessage]) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, PlainSerializer, SecretStr, model_validator
@@ -53,6 +53,33 @@ class DownKind(StrEnum):
     RECEIPT = "receipt"
     POLICY = "policy"
     ROSTER = "roster"
+
+
+class EnvelopeIn(In):
+    """A gateway's request, closed with a MAC, as a phone carries it. `path` is below /gateway/v1/."""
+
+    gateway_id: str = Field(max_length=32)
+    at_ms: int = Field(ge=0, lt=2**53)
+    nonce: Annotated[Hex, Field(min_length=32, max_length=32)]
+    method: Literal["GET", "POST"]
+    path: str = Field(max_length=400)
+    content_type: str = Field(max_length=200)
+    body: str = Field(max_length=2_000_000)  # base64
+    mac: Annotated[Hex, Field(min_length=64, max_length=64)]
+
+
+class CarriedDown(Out):
+    device_id: str
+    kind: str
+    payload: HexBytes
+
+
+class CarriedOut(Out):
+    status: int
+    content_type: str
+    body: str  # base64
+    down: tuple[CarriedDown, ...]
+    mac: str
 
 
 class GatewayIn(In):

@@ -7,6 +7,7 @@ from sqlmodel import Session, col, delete, select
 
 from server.core.scope import Scope
 from server.devices.models import (
+    CarryNonce,
     Deputy,
     Device,
     DeviceKey,
@@ -224,3 +225,24 @@ def ink_readings(db: Session, device_id: str, head_id: bytes, limit: int) -> Seq
     query = select(InkReading).where(InkReading.device_id == device_id, InkReading.head_id == head_id)
     newest = db.exec(query.order_by(col(InkReading.counter).desc(), col(InkReading.source)).limit(limit)).all()
     return sorted(newest, key=lambda row: (row.counter, row.source))
+
+
+def unconfirmed(db: Session, now: datetime, gateway_id: str) -> Sequence[DownMessage]:
+    """Messages for this gateway's devices that it has not confirmed, oldest first, at most 200."""
+    query = select(DownMessage).where(
+        DownMessage.gateway_id == gateway_id, col(DownMessage.acked_at).is_(None), DownMessage.expires_at > now
+    )
+    return db.exec(query.order_by(col(DownMessage.created_at), col(DownMessage.id)).limit(200)).all()
+
+
+def nonce_seen(db: Session, gateway_id: str, nonce: bytes) -> bool:
+    query = select(CarryNonce.id).where(CarryNonce.gateway_id == gateway_id, CarryNonce.nonce == nonce)
+    return db.exec(query).first() is not None
+
+
+def forget_old(db: Session, *, nonces_before: datetime, rest_before: datetime) -> None:
+    """Envelope nonces that are stale anyway; keeper sessions and down messages that ended long ago."""
+    db.exec(delete(CarryNonce).where(col(CarryNonce.created_at) < nonces_before))
+    db.exec(delete(KeeperSession).where(col(KeeperSession.expires_at) < rest_before))
+    db.exec(delete(DownMessage).where(col(DownMessage.expires_at) < rest_before))
+    db.exec(delete(DownMessage).where(col(DownMessage.acked_at) < rest_before))

@@ -1,13 +1,20 @@
 """Jobs of `server.devices`."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from server.core.runtime import Runtime
+from server.devices import store
+from server.devices.carry import FRESH
 from server.devices.publishing import PUBLISH_JOB, publish
 from server.devices.roster import refresh_tenant
 from server.identity.service import ROSTER_JOB
-from server.jobs.service import handler
+from server.jobs.service import every, handler
+
+TIDY_EVERY_S: Final = 3600.0
+KEEP: Final = timedelta(days=30)
+"""How long messages that arrived or ran out, and sessions that ended, are kept to look at."""
 
 
 @handler(PUBLISH_JOB)
@@ -20,3 +27,11 @@ def refresh_rosters(run: Runtime, payload: dict[str, Any]) -> None:
     """People, their PINs, badges or duties changed in a tenant."""
     with run.db.write() as db:
         refresh_tenant(db, run, UUID(payload["tenant"]))
+
+
+@every(TIDY_EVERY_S)
+def tidy_devices(run: Runtime) -> None:
+    """Forget what nobody needs any more."""
+    now = run.now()
+    with run.db.write() as db:
+        store.forget_old(db, nonces_before=now - 2 * FRESH, rest_before=now - KEEP)

@@ -5,7 +5,7 @@ between its work and the note that it is done), so handlers are idempotent: look
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ from server.jobs.models import Job, JobState
 Handler = Callable[[Runtime, dict[str, Any]], None]
 """Does one job; opens its own sessions. Raising means "try again later"."""
 
+Chore = Callable[[Runtime], None]
+"""Something that is due again and again; opens its own sessions."""
+
 LEASE: Final = timedelta(minutes=5)
 """How long a worker may hold a job before another takes it over; longer than any handler's own deadlines."""
 MAX_ATTEMPTS: Final = 8
@@ -33,6 +36,7 @@ KEEP_ORPHANS: Final = timedelta(days=1)
 TIDY_EVERY_S: Final = 3600.0
 
 _handlers: dict[str, Handler] = {}
+_chores: dict["Chore", float] = {}
 _wake = threading.Event()
 
 log = structlog.get_logger(__name__)
@@ -47,6 +51,19 @@ def handler(kind: str) -> Callable[[Handler], Handler]:
     def register(function: Handler) -> Handler:
         if _handlers.setdefault(kind, function) is not function:
             raise ValueError(f"two handlers for {kind}")
+        return function
+
+    return register
+
+
+def every(seconds: float) -> Callable[[Chore], Chore]:
+    """Decorator in a slice's `tasks.py`: the worker does this at its start and again after `seconds`.
+
+    Each worker does it, so a chore looks first and may find nothing to do.
+    """
+
+    def register(function: Chore) -> Chore:
+        _chores[function] = seconds
         return function
 
     return register
@@ -83,6 +100,7 @@ def run_one(runtime: Runtime, *, owner: str) -> bool:
     return True
 
 
+@every(TIDY_EVERY_S)
 def tidy(runtime: Runtime) -> None:
     """Forget jobs done a week ago and files that no row names since a day."""
     with runtime.db.write() as db:
@@ -93,14 +111,25 @@ def tidy(runtime: Runtime) -> None:
 
 def run_until(runtime: Runtime, stop: threading.Event, *, owner: str, poll_s: float = 0.5) -> None:
     """Do jobs until `stop` is set; looks every `poll_s` seconds for jobs promised by other processes."""
-    tidy_at = runtime.clock.monotonic()
+    due: dict[Chore, float] = {}
     while not stop.is_set():
-        if runtime.clock.monotonic() >= tidy_at:
-            tidy(runtime)
-            tidy_at += TIDY_EVERY_S
+        do_chores(runtime, _chores, due)
         _wake.clear()
         if not run_one(runtime, owner=owner):
             _wake.wait(poll_s)
+
+
+def do_chores(runtime: Runtime, chores: Mapping[Chore, float], due: dict[Chore, float]) -> None:
+    """Every chore whose time in `due` (monotonic seconds) has come or is not set; notes when it is due again."""
+    for chore, seconds in chores.items():
+        now = runtime.clock.monotonic()
+        if now < due.get(chore, now):
+            continue
+        due[chore] = now + seconds
+        try:
+            chore(runtime)
+        except Exception as error:  # a chore's failure is its own business, and it comes again
+            log.warning("chore_failed", chore=getattr(chore, "__qualname__", repr(chore)), exc_info=error)
 
 
 def _do(runtime: Runtime, job: Job) -> str | None:

@@ -123,7 +123,7 @@ class Care:
         after = scene.photograph()
         assert order.order_digest is not None
         sample_id = order.order_digest[:16]
-        seen, done = (
+        pictures: list[dict[str, Any]] = [
             {
                 "token_id": sample_id,
                 "stroke": 1,
@@ -131,7 +131,8 @@ class Care:
                 "photo_digest": hashlib.sha256(photo.full_jpeg).digest(),
             }
             for photo in (before, after)
-        )
+        ]
+        seen, done = pictures
         self.office.pen.write(PageSeen(**seen, stroke_nonce=b"n" * 16))
         self.office.pen.write(Intent(token_id=sample_id, stroke=1))
         self.office.pen.counter += 1

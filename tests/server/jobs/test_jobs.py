@@ -191,3 +191,25 @@ def test_counts_name_every_state(runtime: Any) -> None:
     with runtime.db.read() as db:
         assert isinstance(db, Session)
         assert store.counts(db) == {"waiting": 1, "leased": 0, "done": 0, "failed": 0}
+
+
+def test_a_chore_is_done_at_the_start_and_again_when_it_is_due() -> None:
+    clock, done = FixedClock(), []
+
+    def chore(_runtime: Any) -> None:
+        done.append("chore")
+
+    def broken(_runtime: Any) -> None:
+        done.append("broken")
+        raise ZeroDivisionError
+
+    runtime: Any = SimpleNamespace(clock=clock)
+    chores: dict[service.Chore, float] = {chore: 60.0, broken: 30.0}
+    due: dict[service.Chore, float] = {}
+    seen = []
+    for _half_minute in range(4):
+        service.do_chores(runtime, chores, due)
+        seen.append(list(done))
+        done.clear()
+        clock.advance(30)
+    assert seen == [["chore", "broken"], ["broken"], ["chore", "broken"], ["broken"]]
