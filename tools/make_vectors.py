@@ -11,7 +11,20 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from firmware_protocol import bulk, cbor, cose, events, framing, messages, operators, orders, pairing, tokens, trace
+from firmware_protocol import (
+    bulk,
+    cbor,
+    cose,
+    events,
+    fragments,
+    framing,
+    messages,
+    operators,
+    orders,
+    pairing,
+    tokens,
+    trace,
+)
 from firmware_protocol.labelled import to_map
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.reasons import Reason
@@ -240,6 +253,41 @@ def frames() -> list[dict[str, Any]]:
     ]
 
 
+def fragment_vectors() -> list[dict[str, Any]]:
+    """`hex` is the message, `fragments` is what travels; refused: nothing comes out of them."""
+    hello = messages.encode(messages.HelloRequest(), msg_id=1)
+    longest = bytes(range(256)) * 2
+    vectors: list[dict[str, Any]] = []
+    for name, message, mtu in (
+        ("one fragment", hello, 23),
+        ("16 bytes are two fragments", fill(1, 16), 23),
+        ("15 bytes are one", fill(1, 15), 23),
+        ("longest at MTU 23", longest, 23),
+        ("longest at MTU 185", longest, 185),
+        ("longest at MTU 247", longest, 247),
+        ("longest at MTU 517: 512 bytes a fragment", longest, 517),
+    ):
+        cuts = [one.hex() for one in fragments.cut(message, size=fragments.room(mtu))]
+        vectors.append({**good(name, message, "fragments"), "mtu": mtu, "fragments": cuts})
+    begun = fragments.cut(longest, size=fragments.room(185))
+    only = fragments.cut(hello, size=fragments.room(23))[0]
+    flipped = only[:-1] + bytes([only[-1] ^ 1])
+    for name, wrong in (
+        ("first fragment lost", begun[1:]),
+        ("middle fragment lost", [begun[0], begun[2]]),
+        ("last fragment lost", begun[:-1]),
+        ("middle fragment twice", [begun[0], begun[1], begun[1], begun[2]]),
+        ("two fragments swapped", [begun[1], begun[0], begun[2]]),
+        ("begun anew in the middle", [begun[0], begun[0], begun[2]]),
+        ("flipped bit", [flipped]),
+        ("no header", [b""]),
+        ("only a checksum", [b"\x80abcd"]),
+        ("longer than a message", [*fragments.cut(longest, size=fragments.room(517))[:1], b"\x01" + bytes(9), b"\x82"]),
+    ):
+        vectors.append({**bad(name, b"", "bad_frame"), "fragments": [one.hex() for one in wrong]})
+    return vectors
+
+
 def control() -> list[dict[str, Any]]:
     vectors = []
     for number, message in enumerate(MESSAGES):
@@ -454,6 +502,7 @@ def bulk_vectors() -> list[dict[str, Any]]:
 
 FILES: Final[dict[str, tuple[str, Callable[[], list[dict[str, Any]]]]]] = {
     "frames.json": ("Cheshire and Baker 1999 (COBS); CRC-32 as in IEEE 802.3; docs/protocol.md, Serial link", frames),
+    "fragments.json": ("CRC-32 as in IEEE 802.3; docs/protocol.md, BLE link", fragment_vectors),
     "messages.json": ("docs/protocol.md, Control link; RFC 8949 section 4.2.1", control),
     "tokens.json": (
         "RFC 8392 (CWT), RFC 9200 (cnonce, exi), RFC 9052, RFC 9864; docs/protocol.md, Token",

@@ -1,5 +1,9 @@
 """Cutting for BLE and putting together again: pure, for every size and every accident."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,3 +93,20 @@ def test_what_went_wrong_is_counted() -> None:
 def test_a_message_that_is_too_long_is_refused_before_it_is_cut() -> None:
     with pytest.raises(FrameTooLong):
         cut(bytes(MAX_MESSAGE + 1), size=20)
+
+
+def vectors(*, refused: bool) -> list[Any]:
+    found = json.loads((Path(__file__).parents[1] / "vectors" / "fragments.json").read_text())["vectors"]
+    return [pytest.param(one, id=one["name"]) for one in found if ("refused" in one) is refused]
+
+
+@pytest.mark.parametrize("vector", vectors(refused=False))
+def test_a_good_vector_is_cut_and_put_together_so(vector: dict[str, Any]) -> None:
+    message, fragments = bytes.fromhex(vector["hex"]), [bytes.fromhex(one) for one in vector["fragments"]]
+    assert cut(message, size=room(vector["mtu"])) == fragments
+    assert put_together(fragments) == [message]
+
+
+@pytest.mark.parametrize("vector", vectors(refused=True))
+def test_nothing_comes_out_of_a_bad_vector(vector: dict[str, Any]) -> None:
+    assert put_together([bytes.fromhex(one) for one in vector["fragments"]]) == []
