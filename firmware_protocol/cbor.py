@@ -53,12 +53,12 @@ def _check(value: object, *, depth: int) -> None:
         if not _INT_MIN <= value <= _INT_MAX:
             raise Malformed("integer beyond 64 bits")
     elif isinstance(value, list | dict):
-        if isinstance(value, dict) and not _sorted(value):
-            raise Malformed("the keys of a map are not in order (RFC 8949 section 4.2.1)")
         inside = value if isinstance(value, list) else [*value, *value.values()]
         for item in inside:
             if type(item) not in _LEAVES:
                 _check(item, depth=depth + 1)
+        if isinstance(value, dict) and not _sorted(value):
+            raise Malformed("the keys of a map are not in order (RFC 8949 section 4.2.1)")
     elif type(value) not in _LEAVES:
         raise Malformed(f"{type(value).__name__} is not allowed here")
 

@@ -59,4 +59,5 @@ def _one(name: str, runs: int, corpus: Path, seed: int) -> str:
     if answer.returncode == 0 and f"Done {runs} " in answer.stderr:
         return ""
     crashes = [file.read_bytes().hex() for file in corpus.glob("crash-*")]
-    return f"{name}: {answer.stderr[:600]} bytes: {crashes}"
+    said = [line for line in answer.stderr.splitlines() if line.strip() and not line.startswith("INFO")]
+    return f"{name}: {' / '.join(said[:8])[:600]}; bytes: {crashes}"

@@ -40,6 +40,12 @@ def test_a_map_with_another_kind_of_key_is_malformed() -> None:
             messages.decode(cbor.encode([1, 0x15, 9, {label: 1, 3: 1}]))
 
 
+def test_a_break_where_a_key_should_be_is_malformed() -> None:
+    """Found by `campaign fuzz`: cbor2 hands out its own marker for it."""
+    with pytest.raises(Malformed):
+        cbor.decode(bytes.fromhex("a30000832804ff31ff04d9ffff"))
+
+
 def test_the_seeds_are_understood() -> None:
     """Else the changes above would only ever scratch the first check."""
     for name, parser in PARSERS.items():
