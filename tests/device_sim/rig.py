@@ -9,12 +9,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import serial
 
-from firmware_protocol import bulk, messages, orders, pairing, tokens
+from firmware_protocol import bulk, events, messages, orders, pairing, tokens
 from firmware_protocol.framing import FrameDecoder, encode_frame
 from firmware_protocol.messages import Message
 from firmware_protocol.orders import Permit, Receipt
@@ -23,6 +24,20 @@ from tests.device_sim.world import DOCUMENT, HEAD, ISSUER, PERMITS, RECEIPTS, TE
 
 PATIENCE_S = 20.0
 DPI = "150"
+
+
+def presses_in(told: Iterable[events.Event]) -> int:
+    """How many times the head came down, by the device's own account."""
+    total = 0
+    for event in told:
+        match event.body:
+            case events.Done() | events.Settled(outcome=events.Outcome.RECOVERED):
+                total += 1
+            case events.ExtraStroke(strokes=strokes):
+                total += strokes
+            case events.Settled(outcome=outcome):
+                assert outcome is events.Outcome.ABORTED
+    return total
 
 
 class Rig:
@@ -172,7 +187,15 @@ class Rig:
         assert self.keeper("/confirm-pairing", {})["paired"]
         assert self.ask(messages.PairStatusRequest()) == messages.PairStatus(confirmed=True)
 
-    def token(self, *, max_strokes: int = 3, policy: int = 0, window_s: int = 60) -> bytes:
+    def token(
+        self,
+        *,
+        max_strokes: int = 3,
+        policy: int = 0,
+        window_s: int = 60,
+        first_page: int | None = None,
+        last_page: int | None = None,
+    ) -> bytes:
         challenge = self.ask(messages.ChallengeRequest())
         assert isinstance(challenge, messages.Challenge), challenge
         seal = SealClaims(
@@ -183,6 +206,8 @@ class Rig:
             window_s=window_s,
             document_digest=DOCUMENT,
             head_id=HEAD,
+            first_page=first_page,
+            last_page=last_page,
         )
         token = Token(
             device_id=self.ready["device_id"],
@@ -196,9 +221,9 @@ class Rig:
         )
         return tokens.issue(token, key=ISSUER)
 
-    def grant(self, **claims: int) -> bytes:
+    def grant(self, *, title: str | None = None, short: str | None = None, **claims: int) -> bytes:
         """The token id."""
-        answer = self.ask(messages.TokenRequest(token=self.token(**claims)))
+        answer = self.ask(messages.TokenRequest(token=self.token(**claims), title=title, short=short))
         assert isinstance(answer, messages.Granted), answer
         return answer.token_id
 
@@ -240,6 +265,12 @@ class Rig:
             photo_digests=photos,
         )
         return orders.sign(receipt, key=RECEIPTS)
+
+    def told(self, *, after: int) -> list[events.Event]:
+        """Every event above that sequence number, in order."""
+        hello = self.ask(messages.HelloRequest())
+        assert isinstance(hello, messages.Hello)
+        return [events.peek(self.event(seq)) for seq in range(after + 1, hello.last_seq + 1)]
 
     def event(self, seq: int) -> bytes:
         answer = self.ask(messages.ReadEventRequest(seq=seq))

@@ -8,12 +8,11 @@ import random
 import socket
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import serial
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from device_sim import cli
 from device_sim.process.bulk import BURST_S
@@ -24,37 +23,7 @@ from firmware_protocol.events import Cause
 from firmware_protocol.framing import MAX_FRAME, encode_frame
 from firmware_protocol.messages import State
 from firmware_protocol.reasons import Reason
-from tests.device_sim.rig import Rig
-
-
-@pytest.fixture(scope="module")
-def head_png() -> bytes:
-    picture = Image.new("L", (300, 300), 255)
-    ImageDraw.Draw(picture).ellipse((5, 5, 295, 295), outline=0, width=20)
-    out = io.BytesIO()
-    picture.save(out, "PNG")
-    return out.getvalue()
-
-
-@pytest.fixture(scope="module")
-def _running(tmp_path_factory: pytest.TempPathFactory, head_png: bytes) -> Iterator[Rig]:
-    rig = Rig(tmp_path_factory.mktemp("device"))
-    rig.start("--seed", "7")
-    rig.pair()
-    rig.mount_head(head_png)
-    yield rig
-    rig.stop()
-
-
-@pytest.fixture
-def rig(_running: Rig) -> Rig:
-    """A running, paired device; what the test before left open is closed."""
-    _running.keeper("/fault", {"name": "none"})
-    _running.ask(messages.RelockRequest(close_grant=True))
-    _running.keeper("/take-away", {})
-    _running.ask(messages.HelloRequest())
-    _running.heard.clear()
-    return _running
+from tests.device_sim.rig import Rig, presses_in
 
 
 def hello_frame(msg_id: int) -> bytes:
@@ -331,7 +300,7 @@ def test_after_a_power_cut_at_any_named_point_journal_and_counter_agree(
         state = rig.keeper("/state")
         told = [events.peek(rig.event(seq)) for seq in range(1, state["last_seq"] + 1)]
         assert state["boot"] == len(points) + 1
-        assert _presses(told) == state["counter"] == int((rig.home / "counter").read_text())
+        assert presses_in(told) == state["counter"] == int((rig.home / "counter").read_text())
         assert rig.ready["bulk"] == bulk_address
         rig.keeper("/fault", {"name": "cover_open"})
         assert rig.keeper("/state")["state"] == "TAMPERED"
@@ -349,19 +318,6 @@ def stamp_until_the_power_goes(rig: Rig) -> None:
         rig.notice(State.GRANTED, strokes_left=2)
         rig.ask(messages.SpoilRequest(token_id=token_id, stroke=1))
         rig.ask(messages.HelloRequest())
-
-
-def _presses(told: list[events.Event]) -> int:
-    total = 0
-    for event in told:
-        match event.body:
-            case events.Done() | events.Settled(outcome=events.Outcome.RECOVERED):
-                total += 1
-            case events.ExtraStroke(strokes=strokes):
-                total += strokes
-            case events.Settled(outcome=outcome):
-                assert outcome is events.Outcome.ABORTED
-    return total
 
 
 def _public_key(rig: Rig) -> bytes:
