@@ -143,7 +143,7 @@ def _back(session: Session, fact: facts.DeviceBack) -> Answer:
     if session.plan is None:
         return blank(session), ()
     left = fact.strokes_left
-    if left is None and session.strokes_left == 0:
+    if left is None and session.strokes_left == 0 and session.photographed == "yes":
         return aftermath.finished(replace(session, token_id=""))
     if left is None:
         return replace(problem(session, "closed_reboot", ""), token_id=""), ()

@@ -1,7 +1,9 @@
 """The keeper's page: one step per screen, the same facts as /api/state. Plain forms; page.js only spares the reload."""
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -12,40 +14,59 @@ from gateway.clock import SystemClock
 from gateway.device import DeviceAgent
 from gateway.errors import GatewayError
 from gateway.pairing import pair as pair_device
-from gateway.session_page import translation, view
+from gateway.session_page import strip, translation, view
+from gateway.session_page.actions import ACTIONS, act
 from gateway.session_page.origin import own_page
+from gateway.session_page.screen import STEPPER, Screen
+from gateway.session_page.translation import N_
 
 if TYPE_CHECKING:
     from gateway.process import Gateway
 
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {headquarters}; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""`headquarters`: the one other origin, for requests that the keeper's phone carries."""
 HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_ACTIONS: Final = ("sign-in", "sign-out", "start", "abort", "pair", "scan")
+LOOKS: Final = ("large", "left")
+"""What a keeper may set for this phone: large text, and buttons for the left hand."""
+LOOK_COOKIE: Final = "look"
+YEAR_S: Final = 365 * 24 * 3600
 
 
 def page_router(gateway: "Gateway") -> APIRouter:
-    """`GET /`, `GET /devices/{id}`, `POST /devices/{id}/{action}`, `/assets/...`."""
+    """`GET /`, `GET /devices/{id}`, `POST /devices/{id}/{action}`, its photos, `/assets/...`."""
     pages = _Pages(gateway)
     router = APIRouter(include_in_schema=False, dependencies=[Depends(own_page)])
     router.add_api_route("/", pages.home, methods=["GET"])
     router.add_api_route("/language/{name}", pages.language, methods=["GET"])
     router.add_api_route("/assets/{name}", pages.asset, methods=["GET"])
     router.add_api_route("/devices/{device_id}", pages.show, methods=["GET"])
+    router.add_api_route("/devices/{device_id}/look/{name}", pages.look, methods=["GET"])
+    router.add_api_route("/devices/{device_id}/pictures/{name}", pages.picture, methods=["GET"])
     router.add_api_route("/devices/{device_id}/{action}", pages.act, methods=["POST"])
     return router
+
+
+_SAID: Final = {
+    "scan": N_("Photographed. The photo waits in the New request form at headquarters."),
+    "pair": N_("Pairing runs for 180 s. Compare the six digits at headquarters and confirm on both."),
+}
+"""What to say after these went well."""
 
 
 class _Pages:
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
         self._clock = SystemClock()
+        server = urlsplit(gateway.settings.server_url)
+        self._headquarters = f"{server.scheme}://{server.netloc}"
+        self._headers = HEADERS | {"Content-Security-Policy": POLICY.format(headquarters=self._headquarters)}
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble: dict[str, str] = {}  # what the last tap at a device ran into
         self._files = StaticFiles(packages=[("gateway.session_page", "static")])
@@ -66,8 +87,24 @@ class _Pages:
     async def language(self, name: str) -> Response:
         response = RedirectResponse("/", status_code=303)
         if name in translation.LANGUAGES:
-            response.set_cookie(translation.COOKIE, name, max_age=365 * 24 * 3600, httponly=True, samesite="strict")
+            response.set_cookie(translation.COOKIE, name, max_age=YEAR_S, httponly=True, samesite="strict")
         return response
+
+    async def look(self, device_id: str, name: str, request: Request) -> Response:
+        """Switch one of LOOKS on or off."""
+        chosen = set(_looks(request)) ^ ({name} & set(LOOKS))
+        response = RedirectResponse(f"/devices/{device_id}", status_code=303)
+        value = ".".join(sorted(chosen))
+        response.set_cookie(LOOK_COOKIE, value, max_age=YEAR_S, httponly=True, samesite="strict")
+        return response
+
+    async def picture(self, device_id: str, name: str) -> Response:
+        """A photo of this session."""
+        agent = self._gateway.device(device_id)
+        photo = agent.desk.picture(name) if agent is not None else None
+        if photo is None:
+            return Response(status_code=404)
+        return Response(photo, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
     async def asset(self, name: str, request: Request) -> Response:
         return await self._files.get_response(name, request.scope)
@@ -78,10 +115,12 @@ class _Pages:
         if device is None:
             return self._page(request, "home.html", devices=state["devices"], status=404)
         _ = self._words(request)
+        now_ms = self._clock.now_ms()
         trouble = self._trouble.pop(device_id, "")
         jobs: list[dict[str, Any]] = []
         agent = self._gateway.device(device_id)
-        if agent is not None and device["operator"] is not None and device["session"]["step"] == "pick":
+        picking = device["session"]["step"] == "pick" and not device["session"]["stopped"]
+        if agent is not None and device["operator"] is not None and picking:
             try:
                 jobs = await agent.stamping.jobs()
             except GatewayError as error:
@@ -90,45 +129,32 @@ class _Pages:
             request,
             "session.html",
             device=device,
-            stepper=[_(step) for step in view.STEPPER],
-            screen=view.screen(device, jobs, _, trouble=trouble),
-            strip=view.strip(device, state, _, now_ms=self._clock.now_ms()),
-            banner=view.banner(state, _),
+            stepper=[_(step) for step in STEPPER],
+            screen=self._with_photos(agent, view.screen(device, jobs, _, now_ms=now_ms, trouble=trouble)),
+            strip=strip.strip(device, state, _, now_ms=now_ms),
+            banner=strip.banner(state, _),
+            looks=_looks(request),
+            carry="" if state["uplink"] else self._headquarters,
         )
 
     async def act(self, device_id: str, action: str, request: Request) -> Response:
         """A form of the screen; whatever goes wrong is said on the next screen."""
         agent = self._gateway.device(device_id)
-        if agent is None or action not in _ACTIONS:
+        if agent is None or action not in ACTIONS:
             return self._page(request, "home.html", devices=self._gateway.state()["devices"], status=404)
         form = {name: str(value) for name, value in (await request.form()).items()}
+        _ = self._words(request)
         try:
-            await self._do(agent, action, form, self._words(request))
+            if action == "pair":
+                self._spawn(agent)
+            else:
+                await act(agent, action, form)
         except GatewayError as error:
             self._trouble[device_id] = str(error)
+        else:
+            if action in _SAID:
+                self._trouble[device_id] = _(_SAID[action])
         return RedirectResponse(f"/devices/{device_id}", status_code=303)
-
-    async def _do(self, agent: DeviceAgent, action: str, form: dict[str, str], _: translation.Translate) -> None:
-        """Raises: GatewayError."""
-        match action:
-            case "sign-in":
-                await agent.operators.sign_in(form.get("username", "").strip(), form.get("pin", ""))
-            case "sign-out":
-                await agent.operators.sign_out()
-            case "start":
-                await agent.stamping.start(form.get("request_id", ""))
-            case "abort":
-                await agent.stamping.abort()
-            case "scan":
-                await agent.stamping.scan()
-                self._trouble[agent.device_id] = _(
-                    "Photographed. The photo waits in the New request form at headquarters."
-                )
-            case "pair":
-                self._spawn(agent)
-                self._trouble[agent.device_id] = _(
-                    "Pairing runs for 180 s. Compare the six digits at headquarters and confirm on both."
-                )
 
     def _spawn(self, agent: DeviceAgent) -> None:
         task = asyncio.get_running_loop().create_task(self._pair(agent))
@@ -141,6 +167,11 @@ class _Pages:
         except GatewayError as error:
             self._trouble[agent.device_id] = str(error)
         self._gateway.changes.tell()
+
+    def _with_photos(self, agent: DeviceAgent | None, screen: Screen) -> Screen:
+        """Without the photos that are not there (any more)."""
+        here = tuple(p for p in screen.pictures if agent is not None and agent.desk.picture(p.name) is not None)
+        return replace(screen, pictures=here)
 
     def _language(self, request: Request) -> str:
         return translation.choose(
@@ -161,4 +192,8 @@ class _Pages:
             demo=self._gateway.settings.demo,
             **context,
         )
-        return HTMLResponse(text, status_code=status, headers=HEADERS)
+        return HTMLResponse(text, status_code=status, headers=self._headers)
+
+
+def _looks(request: Request) -> tuple[str, ...]:
+    return tuple(name for name in LOOKS if name in request.cookies.get(LOOK_COOKIE, "").split("."))

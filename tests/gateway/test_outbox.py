@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.outbox import BEGINNING, KeptEvent, OpenJob, Outbox
+from gateway.outbox import BEGINNING, KeptEvent, Outbox
 
 
 @pytest.fixture
@@ -58,18 +58,6 @@ def test_photos_are_owed_until_named(path: Path) -> None:
     assert outbox.counts() == {"events": 1, "photos": 1}
     outbox.settle("CB-1", 1, 0, photos=[b"preview", b"full"])
     assert outbox.counts() == {"events": 1, "photos": 0}
-    outbox.close()
-
-
-def test_a_restarted_gateway_knows_its_open_job(path: Path) -> None:
-    job = OpenJob(device_id="CB-1", token_id=b"t" * 16, request_id="r1", title="Lease", pages=(2, 2, 5))
-    outbox = Outbox(path)
-    outbox.open_job(job)
-    outbox.close()
-    outbox = Outbox(path)
-    assert outbox.job("CB-1") == job
-    outbox.close_job("CB-1")
-    assert outbox.job("CB-1") is None
     outbox.close()
 
 

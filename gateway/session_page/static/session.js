@@ -1,5 +1,10 @@
 // Keeps the screen up to date with the device. Without it the forms still work and a reload shows the next step.
-const CUES = { go: [880, 0.25], stamped: [660, 0.12], done: [520, 0.4], alarm: [220, 0.7] };
+import { listen } from "./badge.js";
+
+const CUES = {
+  go: [880, 0.25], leaf: [990, 0.06], stamped: [660, 0.12], done: [520, 0.4], asked: [440, 0.2], spoil: [330, 0.3],
+  alarm: [220, 0.7], siren: [180, 2.5],
+};
 let sound = null;
 let cue = document.body.dataset.cue;
 let heard = Date.now();
@@ -7,8 +12,9 @@ let heard = Date.now();
 addEventListener("pointerdown", () => { sound ??= new AudioContext(); }, { passive: true });
 
 function beep(name) {
-  navigator.vibrate?.(name === "alarm" ? [300, 100, 300] : 120);
-  if (!sound || !CUES[name]) return;
+  if (!CUES[name]) return;
+  navigator.vibrate?.({ alarm: [300, 100, 300], siren: [600, 150, 600, 150, 600] }[name] ?? 120);
+  if (!sound) return;
   const [pitch, seconds] = CUES[name];
   const tone = sound.createOscillator();
   tone.frequency.value = pitch;
@@ -36,7 +42,8 @@ async function refresh() {
 
 function show(fresh) {
   if (fresh.body.innerHTML === shown) return;
-  const typing = document.activeElement?.matches("input") && fresh.querySelector(".sign-in");
+  const form = document.activeElement?.closest(".sign-in, .write");
+  const typing = form && fresh.getElementById(form.id)?.getAttribute("action") === form.getAttribute("action");
   for (const part of ["header", "main", "footer"]) {
     const [here, there] = [document.querySelector(part), fresh.querySelector(part)];
     if (here && there && !(typing && part === "main")) here.replaceWith(document.adoptNode(there.cloneNode(true)));
@@ -44,9 +51,10 @@ function show(fresh) {
   shown = fresh.body.innerHTML;
   document.title = fresh.title;
   document.body.className = fresh.body.className;
+  document.body.dataset.carry = fresh.body.dataset.carry ?? "";
   if (fresh.body.dataset.cue !== cue) {
     cue = fresh.body.dataset.cue;
-    beep(cue);
+    beep(cue.split("-")[0]);
   }
 }
 
@@ -54,9 +62,19 @@ let shown = "";
 const source = new EventSource("/api/events");
 source.addEventListener("state", () => { heard = Date.now(); refresh(); });
 setInterval(() => {
+  for (const waited of document.querySelectorAll("time[data-waited]")) {
+    const seconds = Number(waited.dataset.waited) + 1;
+    waited.dataset.waited = seconds;
+    waited.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  }
   const lost = document.querySelector(".lost");
   if (!lost) return;
   const silent = Date.now() - heard > 12_000;
   if (silent) lost.textContent = document.body.dataset.textLost;
   lost.hidden = !silent;
 }, 1000);
+
+listen(async (badge) => {
+  await fetch(`/devices/${document.body.dataset.device}/badge`, { method: "POST", body: new URLSearchParams({ badge }) });
+  refresh();
+});

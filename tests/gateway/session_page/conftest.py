@@ -11,8 +11,10 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api import create_app
-from gateway.errors import HeadOfficeRefused
-from gateway.rules.session import Session, Started, Step, advance
+from gateway.errors import HeadOfficeRefused, NotKnownHere
+from gateway.rules import facts as happened
+from gateway.rules.session import Plan, Session, Step, advance
+from gateway.state import session_state
 
 JOB = {
     "request_id": "r1",
@@ -25,6 +27,9 @@ JOB = {
     "expires_ms": 0,
     "mine": True,
 }
+PLAN = Plan(request_id="r1", title="Supply contract", pages=((1, 1), (2, 1)), spares_left=1)
+TOKEN = "ab" * 16
+BUSY = Session(step=Step.PLACE, plan=PLAN, token_id=TOKEN, strokes_total=2, strokes_left=2, page=1)
 
 
 @dataclass
@@ -35,10 +40,20 @@ class ScriptedDevice:
     enrolment: str = "active"
     facts: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    badges: dict[str, str] = field(default_factory=lambda: {"BADGE-0042": "Lee"})
 
     @property
     def stamping(self) -> "ScriptedDevice":
         return self
+
+    operators = imprints = sticking = desk = stamping
+
+    def step(self, fact: happened.Fact) -> None:
+        self.session, _todo = advance(self.session, fact)
+
+    def picture(self, name: str) -> bytes | None:
+        return self.pictures.get(name)
 
     async def sign_in(self, username: str, pin: str) -> dict[str, Any]:
         if pin != "4711":
@@ -46,33 +61,73 @@ class ScriptedDevice:
         self.operator = {"operator_id": "o1", "name": username.title()}
         return self.operator
 
-    def sign_out(self) -> None:
+    async def badge(self, badge: str) -> dict[str, Any]:
+        if badge not in self.badges:
+            raise NotKnownHere
+        self.operator = {"operator_id": badge, "name": self.badges[badge]}
+        return self.operator
+
+    async def sign_out(self) -> None:
         self.operator = None
 
     async def jobs(self) -> list[dict[str, Any]]:
         return [JOB]
 
     async def start(self, request_id: str) -> None:
-        self.session, _todo = advance(
-            self.session, Started(request_id=request_id, title=JOB["title"], strokes=2, page=1)
-        )
+        assert request_id == PLAN.request_id
+        self.step(happened.Started(plan=PLAN, token_id=TOKEN, strokes=2))
 
     async def abort(self) -> None:
         self.asked.append("abort")
-        self.session = Session()
+        self.step(happened.Aborted())
+
+    def give_reason(self, reason: str, text: str) -> None:
+        self.asked.append(f"reason {reason} {text}")
+        self.step(happened.ReasonGiven())
+
+    def explain_alarm(self, text: str) -> None:
+        self.asked.append(f"alarm {text}")
+        self.step(happened.AlarmExplained())
+
+    def choose(self, *, spoil: bool) -> None:
+        self.asked.append(f"spoil {spoil}")
+        self.step(happened.RedoChosen(spoil=spoil))
+
+    async def print(self, *, again: bool) -> None:
+        self.asked.append(f"print {again}")
+
+    def leave(self) -> None:
+        self.asked.append("leave")
+        self.step(happened.LabelEnded(stroke=1, confirmed=False))
 
 
 @dataclass
 class _Settings:
     gateway_id: str = "gw-madrid"
     demo: bool = True
+    server_url: str = "https://hq.example:8443/"
     listen: str = "127.0.0.1:0"
+
+
+@dataclass
+class ScriptedCarry:
+    parcels: list[dict[str, Any]] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+
+    async def next(self, *, reaches: bool) -> dict[str, Any] | None:
+        return self.parcels.pop() if reaches and self.parcels else None
+
+    def answer(self, nonce: str, answer: dict[str, Any]) -> None:
+        assert answer["status"] == 200
+        self.answered.append(nonce)
 
 
 @dataclass
 class ScriptedGateway:
     devices: list[ScriptedDevice]
     uplink: bool = True
+    carried: bool = False
+    carry: ScriptedCarry = field(default_factory=ScriptedCarry)
     waiting: dict[str, int] = field(default_factory=lambda: {"events": 0, "photos": 0})
     settings: _Settings = field(default_factory=_Settings)
     told: dict[asyncio.Event, asyncio.AbstractEventLoop] = field(default_factory=dict)
@@ -101,6 +156,7 @@ class ScriptedGateway:
         return {
             "gateway_id": self.settings.gateway_id,
             "uplink": self.uplink,
+            "carried": self.carried,
             "waiting": self.waiting,
             "devices": [state_of(device) for device in self.devices],
         }
@@ -122,8 +178,7 @@ def state_of(device: ScriptedDevice) -> dict[str, Any]:
         "operator": device.operator,
         **facts,
         **device.facts,
-        "session": {name: getattr(session, name) for name in Session.__dataclass_fields__}
-        | {"step": session.step.value},
+        "session": session_state(session),
     }
 
 

@@ -6,13 +6,16 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.rules.session import Session, Step
+from gateway.rules.session import Imprint, Session, Step, Sticker
 from gateway.session_page import translation, view
-from tests.gateway.session_page.conftest import JOB, ScriptedDevice, ScriptedGateway, state_of
+from tests.gateway.session_page.conftest import BUSY, JOB, TOKEN, ScriptedDevice, ScriptedGateway, state_of
 
 Ask = Callable[..., httpx.Response]
-BUSY = Session(step=Step.PLACE, request_id="r1", title="Supply contract", strokes_total=2, strokes_left=2, page=1)
 PAGE = "/devices/MAD-0001"
+
+
+FAINT = Imprint(token_id=TOKEN, stroke=1, page=1, grade="faint", text="Too little ink.")
+STICKER = Sticker(token_id=TOKEN, stroke=1, copy=1, state="stick", short="7K2M-9QXT-4F")
 
 
 def english(message: str) -> str:
@@ -41,7 +44,10 @@ def test_stop_reaches_the_device_from_every_step_of_a_job(ask: Ask, device: Scri
         device.session = replace(BUSY, step=step, code="blank_page" if step is Step.PROBLEM else "")
         assert f'action="{PAGE}/abort"' in ask("GET", PAGE).text
         ask("POST", f"{PAGE}/abort")
-    assert device.asked == ["abort"] * 5
+        assert "Why did you stop?" in ask("GET", PAGE).text
+        ask("POST", f"{PAGE}/reason", data={"choice": "doubt", "words": " odd amount "})
+        assert "Why did you stop?" not in ask("GET", PAGE).text
+    assert device.asked == ["abort", "reason doubt odd amount"] * 5
 
 
 @pytest.mark.parametrize("step", list(Step))
@@ -50,7 +56,8 @@ def test_no_screen_has_two_green_buttons_or_a_word_that_people_do_not_know(
     ask: Ask, device: ScriptedDevice, step: Step, *, signed_in: bool
 ) -> None:
     device.operator = {"operator_id": "o1", "name": "Kim"} if signed_in else None
-    device.session = replace(BUSY, step=step, code="text_differs") if step is not Step.PICK else Session()
+    everything = replace(BUSY, code="text_differs", imprints=(FAINT,), redo=(FAINT,), stickers=(STICKER,), of=3)
+    device.session = replace(everything, step=step) if step is not Step.PICK else Session()
     text = ask("GET", PAGE).text
     assert len(re.findall(r'class="primary"', text)) <= 1
     shown = re.sub(r"<[^>]+>", " ", text).lower()
@@ -62,7 +69,7 @@ def test_a_wrong_page_names_what_happened_whether_work_is_safe_and_what_next(dev
     device.session = replace(
         BUSY, step=Step.PROBLEM, code="text_differs", differences=({"kind": "text", "box": [], "text": "1.200,00"},)
     )
-    shown = view.screen(state_of(device), [], english)
+    shown = view.screen(state_of(device), [], english, now_ms=0)
     assert shown.title == "Text on this page differs from what was approved."
     assert "nothing was stamped" in shown.text
     assert "Print the page again" in shown.text

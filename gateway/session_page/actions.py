@@ -1,0 +1,34 @@
+"""What a form of the keeper's page does at its device."""
+
+from gateway.device import DeviceAgent
+
+ACTIONS = frozenset(
+    {"sign-in", "sign-out", "badge", "start", "abort", "reason", "redo", "alarm", "label", "pair", "scan"}
+)
+
+
+async def act(agent: DeviceAgent, action: str, form: dict[str, str]) -> None:  # noqa: C901 - one line per form
+    """Raises: GatewayError."""
+    match action:
+        case "sign-in":
+            await agent.operators.sign_in(form.get("username", "").strip(), form.get("pin", ""))
+        case "badge":
+            await agent.operators.badge(form.get("badge", ""))
+        case "sign-out":
+            await agent.operators.sign_out()
+        case "start":
+            await agent.stamping.start(form.get("request_id", ""))
+        case "abort":
+            await agent.stamping.abort()
+        case "reason":
+            agent.stamping.give_reason(form.get("choice", ""), form.get("words", "").strip())
+        case "alarm":
+            agent.stamping.explain_alarm(form.get("words", ""))
+        case "redo":
+            agent.imprints.choose(spoil=bool(form.get("spoil")))
+        case "label" if form.get("step") == "leave":
+            agent.sticking.leave()
+        case "label":
+            await agent.sticking.print(again=True)
+        case "scan":
+            await agent.stamping.scan()

@@ -1,0 +1,158 @@
+"""Screens after the press: the imprint's photo, a spoiled sheet and its spare, the label, done. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.rules.session import Step
+from gateway.session_page.screen import POSITION, Action, Picture, Screen
+from gateway.session_page.translation import N_, Translate
+
+Facts = Mapping[str, Any]
+GRADES: Final = {
+    "": N_("looking at the photo…"),
+    "clear": N_("clear"),
+    "faint": N_("faint"),
+    "cut_off": N_("cut off"),
+    "missing": N_("no imprint found"),
+    "unclear": N_("a person looks at it"),
+}
+
+
+def stamped(session: Facts, _: Translate) -> Screen:
+    left, total = int(session["strokes_left"]), int(session["strokes_total"])
+    return Screen(
+        step=Step.STAMPED,
+        tone="good",
+        position=POSITION[Step.STAMPED],
+        title=_("Stamped"),
+        text=_("Take this sheet away and lay the next one."),
+        big=_("%(left)s left of %(all)s") % {"left": left, "all": total},
+        lines=(str(session["title"]), *graded(session, _)[-1:]),
+        pictures=_last_picture(session, _),
+        abort=True,
+        cue="stamped",
+    )
+
+
+def graded(session: Facts, _: Translate) -> list[str]:
+    """One line per imprint: its page, and what its photo shows."""
+    lines = []
+    for imprint in session["imprints"]:
+        word = _("cancelled") if imprint["cancelled"] else _(GRADES.get(str(imprint["grade"]), GRADES["unclear"]))
+        page = int(imprint["page"])
+        if page:
+            lines.append(_("Imprint on page %(page)s: %(grade)s") % {"page": page, "grade": word})
+        else:
+            lines.append(_("Imprint %(n)s: %(grade)s") % {"n": imprint["stroke"], "grade": word})
+    return lines
+
+
+def _last_picture(session: Facts, _: Translate) -> tuple[Picture, ...]:
+    return _picture_of(session["imprints"][-1], _) if session["imprints"] else ()
+
+
+def _picture_of(imprint: Facts, _: Translate) -> tuple[Picture, ...]:
+    caption = _("Photo of the imprint: %(grade)s") % {"grade": _(GRADES.get(str(imprint["grade"]), GRADES["unclear"]))}
+    return (Picture(name=f"{imprint['token_id']}-{imprint['stroke']}", caption=caption),)
+
+
+def redo(session: Facts, _: Translate) -> Screen:
+    bad = session["redo"][0]
+    titles = {
+        "faint": _("The imprint on page %(n)s is faint"),
+        "cut_off": _("The imprint on page %(n)s is cut off"),
+        "missing": _("There is no imprint on page %(n)s"),
+    }
+    spares = int((session["plan"] or {}).get("spares_left", 0))
+    keep = Action(path="redo", text=_("Keep it: a person looks at it later"), name="spoil", value="")
+    cancel = Action(path="redo", text=_("Cancel this sheet and take a spare"), name="spoil", value="1")
+    text = (
+        _("You may stamp a fresh print. The spoiled sheet is marked CANCELLED first; the approver hears of it later.")
+        if spares
+        else _("No spare was approved for this job, so nothing can be stamped again. Whoever reviews it decides.")
+    )
+    return Screen(
+        step=Step.REDO,
+        tone="wait",
+        position=POSITION[Step.REDO],
+        title=titles.get(str(bad["grade"]), titles["faint"]) % {"n": bad["page"] or bad["stroke"]},
+        text=text,
+        lines=(str(bad["text"]),) if bad["text"] else (),
+        pictures=_picture_of(bad, _),
+        primary=cancel if spares else keep,
+        extra=(keep,) if spares else (),
+        abort=bool(session["token_id"]),
+        cue="alarm",
+    )
+
+
+def spoil(session: Facts, _: Translate) -> Screen:
+    bad = session["redo"][0] if session["redo"] else {"page": 0, "stroke": 0}
+    here = int(session["sheet"]) == int(bad["stroke"]) and bool(bad["stroke"])
+    return Screen(
+        step=Step.SPOIL,
+        tone="wait",
+        position=POSITION[Step.SPOIL],
+        title=_("Leave the sheet on the tray") if here else _("Put the spoiled sheet back on the tray"),
+        text=_("Page %(n)s: the device prints CANCELLED on it and photographs it.") % {"n": bad["page"]},
+        lines=(str(session["text"]),) if session["text"] else (),
+        extra=(Action(path="redo", text=_("Keep it: a person looks at it later"), name="spoil", value=""),),
+        abort=bool(session["token_id"]),
+        cue="spoil",
+    )
+
+
+def going_on(session: Facts, _: Translate) -> Screen:
+    return Screen(
+        step=Step.CONTINUE,
+        tone="wait",
+        position=POSITION[Step.CONTINUE],
+        title=_("A spare is being prepared…"),
+        text=_("Print the page again and lay the fresh print on the tray."),
+        lines=(str(session["title"]), *graded(session, _)[-1:]),
+        abort=True,
+    )
+
+
+def label(session: Facts, _: Translate) -> Screen:
+    waiting = [sticker for sticker in session["stickers"] if sticker["state"] in ("print", "stick")]
+    total = len(session["stickers"])
+    number = total - len(waiting) + 1
+    sticker = waiting[0] if waiting else {"state": "stick", "copy": total, "short": ""}
+    printed = sticker["state"] == "stick"
+    trouble = str(session["text"])
+    again = Action(path="label", text=_("Print it again"), name="step", value="print")
+    return Screen(
+        step=Step.LABEL,
+        tone="wait" if trouble else "plain",
+        position=POSITION[Step.LABEL],
+        title=_("Stick the label beside the imprint") if printed else _("The label is being printed…"),
+        text=_("Copy %(n)s. Then lay the sheet on the tray: the device photographs it with its label.")
+        % {"n": sticker["copy"]},
+        big=_("Label %(n)s of %(all)s") % {"n": min(number, total), "all": total},
+        lines=tuple(line for line in (str(sticker["short"]), trouble) if line),
+        primary=again if trouble and not printed else None,
+        extra=(
+            *((again,) if printed else ()),
+            Action(path="label", text=_("Go on without the label: it stays in the list"), name="step", value="leave"),
+        ),
+        cue="label",
+    )
+
+
+def done(session: Facts, _: Translate) -> Screen:
+    unlabelled = sum(sticker["state"] == "unconfirmed" for sticker in session["stickers"])
+    lines = graded(session, _)
+    if unlabelled:
+        lines.append(_("Stamped, label missing: %(n)s") % {"n": unlabelled})
+    return Screen(
+        step=Step.DONE,
+        tone="wait" if unlabelled else "good",
+        position=POSITION[Step.DONE],
+        title=_("Done"),
+        text=_("%(title)s is stamped. Take the paper away.") % {"title": session["title"]},
+        big="✓" if not unlabelled else "!",
+        lines=tuple(lines[-6:]),
+        primary=Action(path="abort", text=_("Next job")),
+        cue="done",
+    )
