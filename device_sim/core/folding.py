@@ -45,7 +45,7 @@ def _after_receipt(memory: Memory, receipt: Receipt) -> Memory:
         acked_seq=max(memory.acked_seq, receipt.up_to_seq),
         photos=tuple(digest for digest in memory.photos if digest not in receipt.photo_digests),
     )
-    released = after.released_seq is not None and after.acked_seq >= after.released_seq and not after.photos
+    released = after.released_seq is not None and after.acked_seq >= after.released_seq
     return _next_generation(after) if released else after
 
 

@@ -265,6 +265,11 @@ class Requests:
             (not opens and not self._sensors.cover_closed, Reason.COVER_OPEN, "close the cover first"),
             (opens and self._memory.tampered, Reason.TAMPERED, "two persons have to clear that first"),
             (
+                kind is ServiceKind.RELEASE and bool(self._memory.photos),
+                Reason.BUSY,
+                "photos still wait for a receipt",
+            ),
+            (
                 kind is ServiceKind.RELEASE and self._parts.later_key is None,
                 Reason.NOT_SUPPORTED,
                 "this device cannot make another key",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim.core.limits import BURST, REFILL_MS
-from firmware_protocol import cbor, cose, events, messages, orders, tokens
+from firmware_protocol import cbor, cose, events, messages, orders
 from firmware_protocol.events import ResetCause
 from firmware_protocol.messages import State
 from firmware_protocol.orders import Receipt

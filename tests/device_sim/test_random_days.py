@@ -9,14 +9,20 @@ from device_sim.core import records
 from device_sim.core.folding import remember
 from device_sim.core.journal import FILE
 from device_sim.core.memory import EMPTY
-from firmware_protocol import events, messages
+from device_sim.core.work import SAMPLE_STROKES
+from firmware_protocol import events, messages, operators
 from firmware_protocol.cose import keyring
 from firmware_protocol.events import Outcome
 from firmware_protocol.messages import State
+from firmware_protocol.operators import Entry, Method
+from firmware_protocol.orders import ServiceKind
+from firmware_protocol.tokens import Mode
 from tests.device_sim.world import DEVICE_KEY, STRANGER, PowerCut, World
 
 DAYS = int(os.environ.get("CINNABAR_DAYS", "12"))
 STEPS = 60
+PROOF = b"p" * 32
+ANN = Entry(operator=b"ann.", method=Method.PIN, salt=b"saltsalt", verifier=operators.verifier(PROOF))
 
 
 class Day:
@@ -48,6 +54,7 @@ class Day:
         weights: dict[Callable[[], object], int] = {
             self.token: 6, self.lay: 3, self.capture: 2, self.permit: 10, self.pull: 12, self.receipt: 3, self.wait: 2,
             self.move: 1, self.relock: 1, self.replay: 3, self.forge: 1, self.bounce: 1, self.camera: 1, self.reboot: 1,
+            self.spoil: 2, self.sweep: 3, self.tamper: 1, self.clear: 2, self.change_head: 1, self.sign_in: 1,
         }  # fmt: skip
         return self.rng.choices(list(weights), list(weights.values()))[0]
 
@@ -63,10 +70,68 @@ class Day:
     def token(self) -> None:
         challenge = self.send(messages.ChallengeRequest())
         assert isinstance(challenge, messages.Challenge)
-        strokes, policy = self.rng.randrange(1, 4), self.rng.choice([0, 0, 0, 1, 2])
-        token = self.world.token(nonce=challenge.nonce, max_strokes=strokes, policy=policy)
+        strokes = self.rng.randrange(1, 4)
+        policy = self.rng.choice([0, 0, 0, 0, 1, 2, int(Mode.BATCH), 2 | Mode.CONTINUOUS, int(Mode.SWEEP)])
+        pages = {"first_page": 1, "last_page": 2} if policy & Mode.SWEEP else {}
+        memory = self.world.device.memory
+        token = self.world.token(
+            nonce=challenge.nonce,
+            max_strokes=strokes,
+            policy=policy,
+            head_id=memory.heads[0],
+            epoch=memory.epoch,
+            **pages,  # type: ignore[arg-type]
+        )
         self.send(messages.TokenRequest(token=token))
         self.marks.add("granted")
+
+    def sweep(self) -> None:
+        if self.world.device.state is State.SWEEPING:
+            for _ in range(2):
+                self.lay()
+                self.capture()
+            self.send(messages.SweepEndRequest())
+            self.marks.add("swept")
+
+    def spoil(self) -> None:
+        spent = self.world.device.memory.spent
+        if spent:
+            token_id, stroke = self.rng.choice(spent[-3:]), self.rng.randrange(1, 3)
+            request = self.rng.choice([messages.SpoilRequest, messages.LabelRequest])
+            self.send(request(token_id=token_id, stroke=stroke))
+            self.marks.add("spoiled or labelled")
+
+    def tamper(self) -> None:
+        self.rng.choice([self.world.device.pried, self.world.device.tilted])()
+        self.marks.add("tampered")
+
+    def clear(self) -> None:
+        device = self.world.device
+        if device.state is State.TAMPERED:
+            device.cover_moved(closed=True)
+            self.world.serve(ServiceKind.CLEAR_TAMPER, epoch=device.memory.epoch + 1)
+            self.marks.add("cleared")
+
+    def change_head(self) -> None:
+        """A whole service, or as far as it comes."""
+        world, device = self.world, self.world.device
+        new = self.rng.randbytes(8)
+        if device.state is not State.LOCKED:
+            return
+        world.serve(ServiceKind.CHANGE_HEAD, epoch=device.memory.epoch + 1, slot=0, head_id=new)
+        device.cover_moved(closed=False)
+        device.head_seen(0, new)
+        device.cover_moved(closed=True)
+        self.lay()
+        self.capture()
+        self.pull()
+        self.marks.add("head changed")
+
+    def sign_in(self) -> None:
+        number = (self.world.device.memory.roster_number or 0) + 1
+        self.send(messages.RosterRequest(roster=self.world.roster(ANN, number=number)))
+        self.send(messages.OperatorRequest(operator=ANN.operator, method=int(ANN.method), proof=PROOF))
+        self.marks.add("signed in")
 
     def capture(self) -> None:
         self.seen = self.send(messages.CaptureRequest())
@@ -125,6 +190,8 @@ class Day:
         for record in records.read(world.disk.read(FILE)).records:
             folded = remember(folded, record)
         assert folded == memory
+        if memory.tampered:
+            assert not world.shaft.free
         if world.shaft.free:  # an INTENT is durable before the latch moves
             assert world.device.state is State.UNLOCKED
             assert folded.intent is not None
@@ -150,6 +217,8 @@ class Day:
                 case events.Grant(token_id=token_id, max_strokes=strokes):
                     assert token_id not in limit
                     limit[token_id] = strokes
+                case events.Service(order_digest=order):
+                    limit[order[:16]] = SAMPLE_STROKES
                 case events.Intent():
                     before = event.header.counter
                 case events.Done(token_id=token_id) | events.Settled(token_id=token_id, outcome=Outcome.RECOVERED):
@@ -182,6 +251,6 @@ def test_random_days_keep_every_account(seed: int) -> None:
         marks |= day.marks
         presses += day.world.shaft.count
     print(f"{DAYS} days, {presses} presses, {len(marks)} marks")  # noqa: T201 - the counts are the result
-    assert {"granted", "unlocked", "pressed"} <= marks
+    assert {"granted", "unlocked", "pressed", "tampered", "cleared", "signed in"} <= marks
     assert presses > DAYS
     assert any(mark.startswith("cut in") for mark in marks)

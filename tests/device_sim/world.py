@@ -14,7 +14,8 @@ from firmware_protocol import events, messages, orders, pairing, tokens
 from firmware_protocol.cose import SigningKey, keyring
 from firmware_protocol.events import Event
 from firmware_protocol.messages import Message
-from firmware_protocol.orders import Permit, Policy, Receipt, SignedTime, Terms
+from firmware_protocol.operators import Entry
+from firmware_protocol.orders import Permit, Policy, Receipt, Roster, ServiceKind, SignedTime, Terms
 from firmware_protocol.reasons import Reason
 from firmware_protocol.tokens import SealClaims, Token
 
@@ -140,6 +141,8 @@ class Tray:
     page_present: bool = False
     page_token: int = 0
     fails: bool = False
+    dry: bool = False  # the coder prints nothing
+    strips: list[bytes] = field(default_factory=list)
     orders: list[PhotoOrder] = field(default_factory=list)
     kept: set[bytes] = field(default_factory=set)
     printed: list[str] = field(default_factory=list)
@@ -149,9 +152,10 @@ class Tray:
         self.orders.append(order)
 
     def shoot(self, order: PhotoOrder) -> Shot | NoShot:
-        printed = order.code is not None and self.page_present
-        if order.code is not None and printed:
-            self.printed.append(order.code.url)
+        printed = (order.code is not None or order.cancelled) and self.page_present and not self.dry
+        if printed:
+            self.printed.append(order.code.url if order.code is not None else "CANCELLED")
+        self.strips.append(order.strip)
         if self.fails:
             return NoShot(reason=Reason.CAMERA_FAILED, code_printed=printed)
         self.shots += 1
@@ -187,6 +191,7 @@ class World:
         self.clock, self.rng, self.disk, self.shaft = Clock(), CountingRng(), MemoryDisk(), Shaft()
         self.tray, self.trip = Tray(), Trip()
         self.capacity = capacity
+        self.inline_coder = True
         self.heard: list[Message] = []
         self._msg_id = 0
         if boot:
@@ -199,7 +204,7 @@ class World:
         """Power on. Raises: PowerCut, when the disk is told so."""
         self.tray.orders.clear()
         self.device = Device(
-            identity=Identity(device_id=DEVICE_ID, model="test", firmware="1"),
+            identity=Identity(device_id=DEVICE_ID, model="test", firmware="1", inline_coder=self.inline_coder),
             parts=Parts(
                 clock=self.clock,
                 rng=self.rng,
@@ -210,6 +215,7 @@ class World:
                 photos=self.tray,
                 key=DEVICE_KEY,
                 tripwire=self.trip,
+                later_key=lambda generation: Key(b"dev%d" % generation),
             ),
             capacity=self.capacity,
         )
@@ -292,12 +298,12 @@ class World:
         return answer.nonce
 
     def token(
-        self, *, key: SigningKey = ISSUER, nonce: bytes | None = None, exi_s: int = 300, **changes: object
+        self, *, key: SigningKey = ISSUER, nonce: bytes | None = None, exi_s: int | None = 300, **changes: object
     ) -> bytes:
-        """A token for this device; `changes` replace fields of Token or of SealClaims."""
+        """A token for this device; `changes` replace fields of Token or of SealClaims. `voucher_counter`: a voucher."""
         seal: dict[str, object] = {
             "slot": 0, "max_strokes": 2, "policy": 0, "epoch": 0, "window_s": 20, "document_digest": DOCUMENT,
-            "head_id": HEAD,
+            "head_id": HEAD, "voucher_counter": None, "operator": None, "first_page": None, "last_page": None,
         }  # fmt: skip
         claims: dict[str, object] = {
             "device_id": DEVICE_ID, "issued_at": UNIX_S, "not_before": UNIX_S, "expires_at": UNIX_S + 600,
@@ -306,8 +312,12 @@ class World:
         seal.update({name: value for name, value in changes.items() if name in seal})
         claims.update({name: value for name, value in changes.items() if name in claims})
         assert set(changes) <= set(seal) | set(claims)
+        if "voucher_counter" in changes:
+            exi_s = None
+        elif nonce is None:
+            nonce = self.challenge()
         token = Token(
-            nonce=self.challenge() if nonce is None else nonce,
+            nonce=nonce,
             exi_s=exi_s,
             seal=SealClaims(**seal),  # type: ignore[arg-type]
             **claims,  # type: ignore[arg-type]
@@ -319,6 +329,11 @@ class World:
         answer = self.ask(messages.TokenRequest(token=self.token(**changes)))  # type: ignore[arg-type]
         assert isinstance(answer, messages.Granted), answer
         return answer.token_id
+
+    def scan(self) -> messages.Captured:
+        """The next sheet, laid and photographed."""
+        self.lay()
+        return self.capture()
 
     def capture(self) -> messages.Captured:
         answer = self.ask(messages.CaptureRequest())
@@ -336,17 +351,18 @@ class World:
             "page_digest": orders.page_digest(DOCUMENT, page),
             "photo_digest": seen.photo_digest,
             "stroke_nonce": seen.stroke_nonce,
+            "cover_digest": None,
         }
         assert set(changes) <= set(claims)
         return orders.sign(Permit(**(claims | changes)), key=key)  # type: ignore[arg-type]
 
-    def unlock(self) -> None:
-        answer = self.ask(messages.PermitRequest(permit=self.permit(self.capture())))
+    def unlock(self, *, page: int = 1) -> None:
+        answer = self.ask(messages.PermitRequest(permit=self.permit(self.capture(), page=page)))
         assert isinstance(answer, messages.Unlocked), answer
 
-    def stamp(self) -> None:
+    def stamp(self, *, page: int = 1) -> None:
         """One whole stroke on a page that lies there, under the open grant."""
-        self.unlock()
+        self.unlock(page=page)
         assert self.pull()
 
     def receipt(self, *, up_to: int | None = None, photos: tuple[bytes, ...] = (), key: SigningKey = RECEIPTS) -> bytes:
@@ -374,6 +390,23 @@ class World:
     def policy(self, *, key: SigningKey = POLICIES, epoch: int = 1, suspended: bool = False, **more: object) -> bytes:
         order = Policy(device_id=DEVICE_ID, epoch=epoch, suspended=suspended, **more)  # type: ignore[arg-type]
         return orders.sign(order, key=key)
+
+    def serve(self, kind: ServiceKind, *, epoch: int, **more: object) -> None:
+        """A service that two persons ordered."""
+        persons = more.pop("authorised_by", (b"ann.", b"bob."))
+        order = self.policy(epoch=epoch, service=kind, authorised_by=persons, **more)
+        assert self.ask(messages.PolicyRequest(policy=order)) == messages.Accepted()
+
+    def set_time(self) -> None:
+        """Signed time over this boot's nonce."""
+        self.ask(messages.TimeRequest(time=self.signed_time(nonce=self.hello().boot_nonce)))
+
+    def roster(
+        self, *people: Entry, number: int = 1, part: int = 0, parts: int = 1, key: SigningKey = POLICIES, **more: object
+    ) -> bytes:
+        facts: dict[str, object] = {"device_id": DEVICE_ID, "number": number, "part": part, "parts": parts}
+        packed = tuple(entry.pack() for entry in people)
+        return orders.sign(Roster(**(facts | {"entries": packed} | more)), key=key)  # type: ignore[arg-type]
 
     def signed_time(self, *, nonce: bytes, unix_ms: int = UNIX_S * 1000, key: SigningKey = TIME) -> bytes:
         return orders.sign(SignedTime(device_id=DEVICE_ID, boot_nonce=nonce, unix_ms=unix_ms), key=key)
