@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
+from gateway import logs
 from gateway.errors import GatewayError
 
 app = typer.Typer(help="Carries signed bytes between seal devices and headquarters.", no_args_is_help=True)
@@ -26,7 +26,7 @@ def run(home: Home) -> None:
     """Serve the devices of this office until stopped."""
     from gateway.process import serve
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout has the ready line only
+    logs.configure(home)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(home))
@@ -48,6 +48,7 @@ def enrol(
     """Connect this box to headquarters: pins its authority, fetches a certificate, writes gateway.json."""
     from gateway.enrolment import enrol as connect
 
+    logs.configure(None)
     try:
         # Never an argument: every user of this machine can read those.
         secret = secret_file.read_text().strip() if secret_file else typer.prompt("Secret", hide_input=True, err=True)

