@@ -10,6 +10,7 @@ import pytest
 
 from device_sim.process.ble_air import Air
 from firmware_protocol import events, messages
+from firmware_protocol.fragments import WRITE_UUID, cut
 from firmware_protocol.messages import (
     Accepted,
     Captured,
@@ -279,5 +280,20 @@ def test_a_peripheral_recovers_from_stray_fragments_at_once(tmp_path: Path, rng:
                 device.carrier.peripheral._written(None, stray)
                 await office.ask(HelloRequest(), Hello)
             assert len(device.received) == office.asked
+
+    asyncio.run(work())
+
+
+def test_two_halves_from_two_connections_are_no_message(tmp_path: Path, rng: random.Random) -> None:
+    halves = cut(messages.encode(HelloRequest(), msg_id=0xFFFF), size=8)
+    assert len(halves) == 2
+
+    async def work() -> None:
+        async with linked("ble", tmp_path, rng, None, 23) as device:
+            for half in halves:
+                async with connected(device) as office:
+                    client = office.link._transport._client  # type: ignore[attr-defined]
+                    await client.write_gatt_char(WRITE_UUID, half, response=True)
+            assert device.received == []
 
     asyncio.run(work())
