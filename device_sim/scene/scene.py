@@ -97,14 +97,15 @@ class Scene:
         if top + page_mm[1] > self._settings.tray_mm[1] - EDGE_MM:
             raise PageTooLarge(page_mm=page_mm, room_mm=self._settings.tray_mm)
         image = fan_out([sheet.image for sheet in sheets], step_mm=step)
-        self._lay(Sheet(image=image, size_mm=(page_mm[0] + FAN_MM, page_mm[1]), pose=pose))
+        self._lay(Sheet(image=image, size_mm=(page_mm[0] + FAN_MM, page_mm[1]), pose=pose, is_fan=True))
 
     def lay_again(self) -> None:
         """Lay the sheet that was taken away last back on the tray, with all that is on it. Raises: NoSheet."""
         if self._in_hand is None:
             raise NoSheet("there is no sheet in hand")
         sheet, self._in_hand = self._in_hand, None
-        sheet.pose = self._random_pose(sheet.size_mm)
+        if not sheet.is_fan:
+            sheet.pose = self._random_pose(sheet.size_mm)
         self._lay(sheet)
 
     def take_away(self) -> None:

@@ -37,6 +37,7 @@ class Sheet:
     size_mm: tuple[float, float]
     pose: Pose
     curl: Curl | None = None
+    is_fan: bool = False
     imprints: list[Imprint] = field(default_factory=list)
 
     def to_px(self, point_mm: tuple[float, float]) -> tuple[float, float]:

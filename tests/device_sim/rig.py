@@ -45,6 +45,8 @@ class Rig:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.epoch = 0
+        """Of the last policy it was given."""
         self._msg_id = 0
         self._process: subprocess.Popen[str] | None = None
         self.port: serial.Serial | None = None
@@ -202,7 +204,7 @@ class Rig:
             slot=0,
             max_strokes=max_strokes,
             policy=policy,
-            epoch=0,
+            epoch=self.epoch,
             window_s=window_s,
             document_digest=DOCUMENT,
             head_id=HEAD,
