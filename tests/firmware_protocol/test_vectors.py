@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cddl_verifier import Validator
 
-from firmware_protocol import bulk, cose, events, messages, orders, pairing, tokens, trace
+from firmware_protocol import bulk, cose, events, messages, operators, orders, pairing, tokens, trace
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.framing import FrameDecoder, decode_body, encode_frame
 from firmware_protocol.labelled import from_map
@@ -31,6 +31,7 @@ def cases(name: str, *, refused: bool) -> list[Any]:
 
 KEYS = cose.keyring(*(bytes.fromhex(load("tokens.json")["keys"][name]["public"]) for name in ("issuer", "device")))
 ISSUER_ONLY = cose.keyring(bytes.fromhex(load("tokens.json")["keys"]["issuer"]["public"]))
+SIGNED = ("tokens.json", "orders.json", "events.json", "trace.json")
 ORDERS = {
     "permit": orders.Permit,
     "receipt": orders.Receipt,
@@ -40,7 +41,7 @@ ORDERS = {
 }
 
 
-def read(file: str, vector: dict[str, Any]) -> object:
+def read(file: str, vector: dict[str, Any]) -> object:  # noqa: PLR0911 - one case, one return
     """What a strict reader makes of a vector. Raises: ProtocolError."""
     data = bytes.fromhex(vector["hex"])
     match file:
@@ -56,6 +57,8 @@ def read(file: str, vector: dict[str, Any]) -> object:
             return events.verify(data, keys=KEYS)
         case "trace.json":
             return trace.verify(data, keys=KEYS)
+        case "operators.json":
+            return operators.Entry.unpack(data)
     raise AssertionError(file)
 
 
@@ -80,7 +83,7 @@ def test_vector_files_are_what_the_maker_writes() -> None:
     ("file", "vector"),
     [
         pytest.param(file, case.values[0], id=f"{file}: {case.id}")
-        for file in ("frames.json", "messages.json", "tokens.json", "orders.json", "events.json", "trace.json")
+        for file in (*SIGNED, "frames.json", "messages.json", "operators.json")
         for case in cases(file, refused=True)
     ],
 )
@@ -101,12 +104,13 @@ def test_messages(vector: dict[str, Any], cddl: Validator) -> None:
     data = bytes.fromhex(vector["hex"])
     envelope = messages.decode(data)
     assert messages.TYPE_OF[type(envelope.message)] == vector["type"]
-    assert messages.encode(envelope.message, msg_id=envelope.msg_id) == data
+    if "of a later version" not in vector["name"]:
+        assert messages.encode(envelope.message, msg_id=envelope.msg_id) == data
     assert cddl.validate(data, "message").valid
     assert cddl.validate(body_of(data), vector["rule"]).valid, cddl.validate(body_of(data), vector["rule"])
 
 
-@pytest.mark.parametrize("file", ["tokens.json", "orders.json", "events.json", "trace.json"])
+@pytest.mark.parametrize("file", SIGNED)
 def test_signed_objects(file: str, cddl: Validator) -> None:
     for vector in load(file)["vectors"]:
         if "refused" not in vector:
