@@ -91,7 +91,9 @@ def numbers(received: list[bytes]) -> list[int]:
 
 
 @pytest.mark.parametrize(("kind", "trouble", "mtu"), LINES)
-def test_every_question_is_answered_and_nothing_happens_twice(run: Callable[[Work], Device]) -> None:
+def test_every_question_is_answered_and_nothing_happens_twice(
+    run: Callable[[Work], Device], trouble: Trouble | None
+) -> None:
     async def work(device: Device) -> None:
         async with connected(device) as office:
             hello = await office.ask(HelloRequest(), Hello)
@@ -105,6 +107,8 @@ def test_every_question_is_answered_and_nothing_happens_twice(run: Callable[[Wor
             # A question that went out again had its number and its bytes: one message for each that was asked.
             assert len(set(device.received)) == office.asked
             assert sorted(set(numbers(device.received))) == list(range(1, office.asked + 1))
+            if trouble is not None and trouble.loss:
+                assert device.carrier.bad.lost > 0
 
     world = run(work).world
     assert world.shaft.count == 2
