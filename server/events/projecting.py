@@ -249,7 +249,8 @@ def _ask_for_look(db: Session, run: Runtime, row: Stroke) -> None:
     """Promise the after-photo check once both full photos are here."""
     photos = {digest for digest in (row.before_photo, row.after_photo) if digest is not None}
     if row.trace_code is not None and len(photos) == 2 and store.stored_among(db, row.tenant_id, photos) == photos:
-        jobs.enqueue(db, INSPECT_IMPRINT, {"token": row.token_id.hex(), "stroke": row.stroke}, now=run.now())
+        about = {"token": row.token_id.hex(), "stroke": row.stroke}
+        jobs.enqueue(db, INSPECT_IMPRINT, about, now=run.now(), patient=True)
 
 
 def raise_old_photo(db: Session, look: FindingRead) -> None:

@@ -29,7 +29,7 @@ def project(run: Runtime, payload: dict[str, Any]) -> None:
     changes.watch(run)
     projecting.project(run, first=payload["from"], last=payload["to"])
     with run.db.write() as db:
-        jobs.enqueue(db, "public.snapshot", {}, now=run.now())  # strokes bring codes that strangers may check
+        jobs.enqueue_once(db, "public.snapshot", {}, now=run.now())  # strokes bring codes that strangers may check
 
 
 @handler(samples.INSPECT_SAMPLE)

@@ -21,12 +21,13 @@ class Job(CreatedAt, table=True):
     """Work that was promised in some transaction and is done after it, at least once."""
 
     __tablename__ = "job"
-    __table_args__ = (Index("ix_job_due", "state", "run_at"),)
+    __table_args__ = (Index("ix_job_due", "state", "patient", "run_at"),)
 
     id: int | None = Field(default=None, primary_key=True)
     kind: str
     payload: dict[str, Any] = Field(sa_type=JSON)  # plain data: ids and digests, never secrets or files
     state: str = JobState.WAITING
+    patient: bool = False  # nobody waits for it: everything else that is due goes first
     run_at: datetime = Field(sa_type=UtcDateTime)
     attempts: int = 0
     lease: str | None = None  # who holds it, until when: a lease that ran out is taken over

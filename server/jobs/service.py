@@ -69,11 +69,27 @@ def every(seconds: float) -> Callable[[Chore], Chore]:
     return register
 
 
-def enqueue(db: Session, kind: str, payload: dict[str, Any], *, now: datetime, delay: timedelta = timedelta(0)) -> Job:
-    """Promise a job in the caller's transaction. `payload` is JSON: ids, digests in hex, numbers."""
-    job = store.add(db, kind=kind, payload=payload, now=now, run_at=now + delay)
+def enqueue(
+    db: Session,
+    kind: str,
+    payload: dict[str, Any],
+    *,
+    now: datetime,
+    delay: timedelta = timedelta(0),
+    patient: bool = False,
+) -> Job:
+    """Promise a job in the caller's transaction. `payload` is JSON: ids, digests in hex, numbers.
+
+    `patient`: heavy work that nobody waits for; whatever else is due goes first.
+    """
+    job = store.add(db, kind=kind, payload=payload, patient=patient, now=now, run_at=now + delay)
     after_commit(db, _wake.set)
     return job
+
+
+def enqueue_once(db: Session, kind: str, payload: dict[str, Any], *, now: datetime) -> Job:
+    """Promise a job, unless the same one waits already: its work covers this one too."""
+    return store.waiting(db, kind=kind, payload=payload, by=now) or enqueue(db, kind, payload, now=now)
 
 
 def wait_after(attempts: int) -> timedelta:

@@ -9,11 +9,17 @@ from sqlmodel import Session, col, select
 from server.jobs.models import Job, JobState
 
 
-def add(db: Session, *, kind: str, payload: dict[str, Any], now: datetime, run_at: datetime) -> Job:
-    job = Job(kind=kind, payload=payload, created_at=now, run_at=run_at)
+def add(db: Session, *, kind: str, payload: dict[str, Any], patient: bool, now: datetime, run_at: datetime) -> Job:
+    job = Job(kind=kind, payload=payload, patient=patient, created_at=now, run_at=run_at)
     db.add(job)
     db.flush()
     return job
+
+
+def waiting(db: Session, *, kind: str, payload: dict[str, Any], by: datetime) -> Job | None:
+    """The same job, not begun yet and due no later than `by`."""
+    query = select(Job).where(Job.kind == kind, Job.state == JobState.WAITING, col(Job.run_at) <= by)
+    return next((job for job in db.exec(query) if job.payload == payload), None)
 
 
 def anything_due(db: Session, *, now: datetime) -> bool:
@@ -21,8 +27,8 @@ def anything_due(db: Session, *, now: datetime) -> bool:
 
 
 def lease_next(db: Session, *, owner: str, now: datetime, lease: timedelta) -> Job | None:
-    """Take the job that has been due longest, with an attempt counted; None when nothing is due."""
-    query = select(Job).where(_due(now)).order_by(col(Job.run_at), col(Job.id)).limit(1)
+    """Take the job that has been due longest, patient ones last, with an attempt counted; None when nothing is due."""
+    query = select(Job).where(_due(now)).order_by(col(Job.patient), col(Job.run_at), col(Job.id)).limit(1)
     job = db.exec(query.with_for_update(skip_locked=True)).first()
     if job is None:
         return None

@@ -217,6 +217,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
+        sa.Column("patient", sa.Boolean(), nullable=False),
         sa.Column("run_at", db.UtcDateTime(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("lease", sa.String(), nullable=True),
@@ -225,7 +226,7 @@ def upgrade() -> None:
         sa.Column("finished_at", db.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_job_due", "job", ["state", "run_at"], unique=False)
+    op.create_index("ix_job_due", "job", ["state", "patient", "run_at"], unique=False)
     op.create_table(
         "keeper_session",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),

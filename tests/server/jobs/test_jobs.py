@@ -69,6 +69,28 @@ def test_a_job_is_done_once_in_order(runtime: Any) -> None:
     assert {state for state, _attempts, _error in states(runtime)} == {JobState.DONE}
 
 
+def test_a_patient_job_lets_the_others_pass(runtime: Any) -> None:
+    with runtime.db.write() as db:
+        service.enqueue(db, "test-note", {"n": "heavy"}, now=runtime.now(), patient=True)
+        service.enqueue(db, "test-note", {"n": "awaited"}, now=runtime.now() + timedelta(seconds=1))
+    runtime.clock.advance(timedelta(seconds=2))
+    while service.run_one(runtime, owner="w"):
+        pass
+    assert DONE == ["awaited", "heavy"]
+
+
+def test_a_job_that_waits_already_is_not_promised_twice(runtime: Any) -> None:
+    with runtime.db.write() as db:
+        for number in (1, 1, 2):
+            service.enqueue_once(db, "test-note", {"n": number}, now=runtime.now())
+    while service.run_one(runtime, owner="w"):
+        pass
+    assert DONE == [1, 2]
+    with runtime.db.write() as db:
+        service.enqueue_once(db, "test-note", {"n": 1}, now=runtime.now())  # the first is done: this is another
+    assert service.run_one(runtime, owner="w")
+
+
 def test_a_rolled_back_promise_is_no_promise(runtime: Any) -> None:
     with runtime.db.write() as db:
         service.enqueue(db, "test-note", {"n": 1}, now=runtime.now())
