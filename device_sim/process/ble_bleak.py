@@ -20,7 +20,7 @@ from bumble import hci
 from bumble.core import AdvertisingData, BaseBumbleError
 from bumble.device import Advertisement, Connection, Device, Peer
 from bumble.gatt import Characteristic
-from bumble.gatt_client import CharacteristicProxy  # noqa: TC002 - as the others
+from bumble.gatt_client import CharacteristicProxy
 from bumble.host import Host
 
 from device_sim.process.ble import DEFAULT_MTU
@@ -265,7 +265,7 @@ class AirClient(BaseBleakClient):
             self._disconnected_callback()
 
 
-def _properties(characteristic: "CharacteristicProxy[bytes]") -> list[Any]:
+def _properties(characteristic: CharacteristicProxy[Any]) -> list[Any]:
     """As bleak names them."""
     return [
         str(flag.name).lower().replace("_", "-")
