@@ -23,7 +23,7 @@ def session_state(session: Session) -> dict[str, Any]:
     return asdict(session) | {
         "step": session.step.value,
         "busy": session.busy,
-        "request_id": session.request_id,
+        "request_id": session.request_id if session.busy else None,
         "title": session.title,
         "differences": list(session.differences),
     }
