@@ -7,7 +7,21 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from dashboard.pages import asking, devices, inbox, ledger, live, login, requests, seals, trust
+from dashboard.pages import (
+    asking,
+    cases,
+    deputies,
+    devices,
+    inbox,
+    ledger,
+    live,
+    login,
+    people,
+    requests,
+    reviews,
+    seals,
+    trust,
+)
 from dashboard.web.assets import Assets
 from dashboard.web.guarding import Guarding
 from dashboard.web.live import LiveHub
@@ -46,7 +60,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     logs = (log.public_router, log.entries_router(allow(*EVERYONE)))
     for router in (*ROUTERS, *(() if archive.router in ROUTERS else (archive.router,)), *logs):
         app.include_router(router)
-    for part in (login, trust, inbox, asking, requests, devices, seals, ledger, live):
+    for part in (login, trust, inbox, asking, requests, cases, reviews, devices, deputies, people, seals, ledger, live):
         app.include_router(part.router)
     app.mount(assets.prefix, assets.files(), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_GZIP)

@@ -32,6 +32,8 @@ def show_seal(request: Request, seal_id: UUID, db: DbRead, run: Run, me: Me) -> 
     heads = seals.heads(db, me.scope, seal_id)
     mounted = devices.live_devices_for(db, seal.tenant_id, {head.head_id for head in heads})
     named = identity.names(db, seal.tenant_id, [person for stage in seal.rule.stages for person in stage.people])
+    deputies = devices.deputies(db, run, me.scope, seal_id=seal_id)
+    stand_ins = {who for row in deputies for who in (row.person_id, row.stands_for)}
     return pages_of(request).page(
         request,
         "seal.html",
@@ -41,6 +43,8 @@ def show_seal(request: Request, seal_id: UUID, db: DbRead, run: Run, me: Me) -> 
         mounted=[device for device in mounted if me.scope.covers(device.branch_path)],
         sentence=rule_sentence(seal.rule),
         named=named,
+        deputies=deputies,
+        names=identity.names(db, seal.tenant_id, stand_ins),
         entries=ledger.find(db, me.scope, ref=f"seal:{seal_id}", limit=12),
         status_url=f"{run.settings.public_url}/seal/{public_id(seal_id.bytes)}",
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from dashboard.web.words import Word, device_word
 from server.core.i18n import N_, _
@@ -15,11 +15,29 @@ _LOCK: Final = {
     "page_seen": Word("lock", "wait", N_("Locked, the page is compared")),
     "unlocked": Word("unlock", "wait", N_("Unlocked for one press")),
     "pressed": Word("stamp", "wait", N_("Pressed")),
+    "service": Word("tool", "wait", N_("Being serviced: it stays locked")),
+    "sweeping": Word("lock", "wait", N_("Locked, pages are leafed through")),
     "tampered": Word("alert", "bad", N_("Opened or moved: it stays locked")),
     "suspended": Word("pause", "bad", N_("Suspended")),
     "fault": Word("alert", "bad", N_("Fault: it stays locked")),
 }
 """The device's states on the wire (firmware_protocol.messages.State)."""
+
+
+class Fact(NamedTuple):
+    """A measurement with its unit, in words."""
+
+    name: str
+    value: str
+
+
+_SENSORS: Final = {
+    "battery": (N_("Battery"), "%"),
+    "temperature": (N_("Temperature"), "°C"),
+    "ink": (N_("Ink, as the device counts it"), "%"),
+    "camera": (N_("Camera"), ""),
+}
+_KELVIN: Final = 273
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +53,7 @@ class FleetRow:
     heard_at: datetime | None
     stale_since: datetime | None
     online: bool
+    facts: tuple[Fact, ...] = ()
 
 
 def fleet_row(device: DeviceRead, live: LiveState | None, now: datetime) -> FleetRow:
@@ -52,6 +71,7 @@ def fleet_row(device: DeviceRead, live: LiveState | None, now: datetime) -> Flee
         heard_at=live.heard_at if live is not None else device.seen_at,
         stale_since=_stale_since(device, live, now),
         online=fresh,
+        facts=_facts(status),
     )
 
 
@@ -83,3 +103,18 @@ def _cover(status: dict[str, object]) -> Word | None:
     if closed is None:
         return None
     return Word("check", "plain", _("Cover closed")) if closed else Word("alert", "bad", _("Cover open"))
+
+
+def _facts(status: dict[str, object]) -> tuple[Fact, ...]:
+    """Battery, temperature and ink from the device's own words; those it does not have are left out."""
+    said = [(name, status.get(name)) for name in ("battery", "temperature", "ink")]
+    return tuple(sensor_fact(name, value) for name, value in said if isinstance(value, int))
+
+
+def sensor_fact(name: str, value: int) -> Fact:
+    """`temperature` comes in kelvin (docs/protocol.md, Status)."""
+    text, unit = _SENSORS.get(name, (name, ""))
+    if name == "camera":
+        return Fact(_(text), _("works") if value else _("does not work"))
+    shown = value - _KELVIN if name == "temperature" else value
+    return Fact(_(text), f"{shown} {unit}".strip())

@@ -10,7 +10,17 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
 from dashboard.web.assets import Assets
-from dashboard.web.words import device_word, entry_word, refusal_word, request_word, role_word, seal_word
+from dashboard.web.words import (
+    device_word,
+    entry_word,
+    refusal_word,
+    request_word,
+    role_word,
+    seal_word,
+    service_word,
+    tamper_word,
+    work_word,
+)
 from server.core.i18n import LANGUAGES, _, language, ngettext
 from server.core.runtime import Runtime
 from server.core.scope import Role
@@ -47,6 +57,9 @@ class Pages:
             "entry_word": entry_word,
             "refusal_word": refusal_word,
             "role_word": role_word,
+            "service_word": service_word,
+            "work_word": work_word,
+            "tamper_word": tamper_word,
             "Role": Role,
         }
 

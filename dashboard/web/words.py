@@ -6,7 +6,7 @@ from firmware_protocol.events import EventType
 from server.approvals.policy import Refusal, State
 from server.core.i18n import N_, _
 from server.core.scope import Role
-from server.devices.schemas import DeviceState
+from server.devices.schemas import DeviceState, ServiceState, ServiceWork
 from server.ledger.entry_types import SPECS, EntryType
 from server.seals.schemas import SealState
 
@@ -40,6 +40,29 @@ _DEVICES: Final = {
     DeviceState.CONFIRMED: Word("clock", "wait", N_("Waiting for its first signed report")),
     DeviceState.ACTIVE: Word("check", "good", N_("In use")),
     DeviceState.SUSPENDED: Word("pause", "bad", N_("Suspended")),
+    DeviceState.RELEASED: Word("link", "plain", N_("Released: may be paired again")),
+}
+_SERVICES: Final = {
+    ServiceState.PROPOSED: Word("clock", "wait", N_("Waiting for a second administrator")),
+    ServiceState.ORDERED: Word("clock", "wait", N_("Ordered, on its way to the device")),
+    ServiceState.BEGUN: Word("tool", "wait", N_("The device is being serviced")),
+    ServiceState.ENDED: Word("clock", "wait", N_("Done at the device; the sample is compared")),
+    ServiceState.DONE: Word("check", "good", N_("Done")),
+    ServiceState.REFUSED: Word("cross", "bad", N_("The sample imprint does not agree")),
+    ServiceState.TIMED_OUT: Word("clock", "plain", N_("Time is over")),
+    ServiceState.WITHDRAWN: Word("back", "plain", N_("Taken back")),
+}
+_WORKS: Final = {
+    ServiceWork.CLEAR_TAMPER: N_("Clear the alarm of the device"),
+    ServiceWork.RELEASE: N_("Release the device from its pairing"),
+    ServiceWork.CHANGE_HEAD: N_("Change the seal head"),
+    ServiceWork.REFILL_INK: N_("Refill the ink"),
+}
+_TAMPERS: Final = {
+    "cover": N_("Its cover was opened."),
+    "pry": N_("Somebody tried to break it open."),
+    "motion": N_("It was tilted or carried away."),
+    "head": N_("Its seal head was changed without an order."),
 }
 _REFUSALS: Final = {
     Refusal.IS_REQUESTER: N_("You can't approve your own request."),
@@ -74,6 +97,12 @@ _ENTRIES: Final[dict[EntryType, str]] = {
     EntryType.GATEWAY_REVOKED: N_("A gateway was removed"),
     EntryType.DEVICE_ENROLLED: N_("A device was paired"),
     EntryType.DEVICE_STATE: N_("A device's state changed"),
+    EntryType.DEVICE_RESET_ORDERED: N_("Two people released a device"),
+    EntryType.SERVICE_PROPOSED: N_("A service was proposed"),
+    EntryType.SERVICE_ORDERED: N_("Two people ordered a service"),
+    EntryType.SAMPLE_CHECKED: N_("The sample imprint was compared"),
+    EntryType.DEVICE_RULES_SET: N_("Rules of a device were set"),
+    EntryType.DEPUTY_SET: N_("A deputy was named or called back"),
     EntryType.REQUEST_SUBMITTED: N_("Approval was asked for"),
     EntryType.DECISION: N_("Somebody decided"),
     EntryType.REQUEST_VOIDED: N_("A change voided the decisions"),
@@ -110,6 +139,9 @@ _EVENTS: Final[dict[EventType, str]] = {
     EventType.POLICY_SET: N_("The device took new rules"),
     EventType.TIME_SET: N_("The device's clock was set"),
     EventType.RESET: N_("The device was reset"),
+    EventType.SERVICE: N_("A service began or ended"),
+    EventType.SENSOR: N_("A sensor of the device reported"),
+    EventType.OPERATOR: N_("Somebody identified at the device"),
 }
 
 
@@ -123,6 +155,20 @@ def seal_word(state: SealState) -> Word:
 
 def device_word(state: DeviceState) -> Word:
     return _said(_DEVICES[state])
+
+
+def service_word(state: ServiceState) -> Word:
+    return _said(_SERVICES[state])
+
+
+def work_word(kind: ServiceWork) -> str:
+    return _(_WORKS[kind])
+
+
+def tamper_word(sensor: str) -> str:
+    return (
+        _(_TAMPERS[sensor]) if sensor in _TAMPERS else _("A sensor raised an alarm (%(sensor)s).") % {"sensor": sensor}
+    )
 
 
 def refusal_word(refusal: Refusal) -> str:

@@ -226,6 +226,16 @@ class ServiceRead(Out):
     branch_path: str
 
 
+class InkRead(Out):
+    """How long the ink of a head lasts; None while it cannot be told."""
+
+    slot: int
+    head_id: HexBytes
+    imprints_left: int | None
+    low: bool
+    readings: int
+
+
 class SensorRead(Out):
     sensor: str
     value: int

@@ -27,6 +27,7 @@ from server.devices.gateways import (
     renew_gateway_secret,
     revocation_list,
 )
+from server.devices.ink import ink, note_ink
 from server.devices.keepers import check_badge_here, check_keeper_here, keeper_signed_in, may_operate, sign_in_keeper
 from server.devices.keys import issuer, issuer_keys
 from server.devices.outbox import resend, send_down
@@ -71,6 +72,7 @@ __all__ = [
     "gateways",
     "head_in",
     "hello",
+    "ink",
     "issue_certificate",
     "issuer",
     "issuer_keys",
@@ -81,6 +83,7 @@ __all__ = [
     "may_operate",
     "name_deputy",
     "note_event",
+    "note_ink",
     "note_paired",
     "note_proof",
     "note_sample_photo",

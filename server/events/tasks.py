@@ -10,6 +10,7 @@ from firmware_protocol import events as device_events
 from firmware_protocol.events import PageSeen
 from server.core.runtime import Runtime
 from server.core.scope import Scope
+from server.devices import service as devices
 from server.events import changes, projecting, samples, store
 from server.events.models import Stroke
 from server.inspection import service as inspection
@@ -79,6 +80,16 @@ def inspect_imprint(run: Runtime, payload: dict[str, Any]) -> None:
         if later is not None:
             dated = inspection.dated(later, shown=shown[0])
             inspection.keep_page_finding(db, run, at, dated, preview=before, event=leaf.leaf, kind="later")
+        if row.counter is not None and check.imprint["answer"] != "extra":
+            devices.note_ink(
+                db,
+                run,
+                tenant_id=row.tenant_id,
+                device_id=row.device_id,
+                head_id=token.head_id,
+                counter=row.counter,
+                share=check.imprint["ink_share"],
+            )
         if look.reason == "old_photo":
             projecting.raise_old_photo(db, look)
         about = {"tenant": str(row.tenant_id), "request": str(row.request_id)}
