@@ -203,6 +203,8 @@ class Carrying:
         """One after the other; one that a later one covers whole is not worth the device's time."""
         while self._receipts:
             payload, receipt = self._receipts[0]
+            self._flight.landed((receipt.generation, receipt.up_to_seq))  # the next may go, whatever the device says
+            self.send.set()
             later = list(self._receipts)[1:]
             if receipt.photo_digests or not any(_covers(other, receipt) for _, other in later):
                 await self._relay_receipt(payload, receipt)
@@ -216,9 +218,7 @@ class Carrying:
             log.warning("order_not_delivered", kind="receipt", device=self._device.device_id, error=str(error))
             return
         self._delivered("receipt", payload)
-        self._flight.landed((receipt.generation, receipt.up_to_seq))
         self._refused.clear()
-        self.send.set()
         self._photos_wake.set()
         self._office.changed()
 

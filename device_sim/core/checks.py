@@ -57,14 +57,18 @@ class Moment:
     unix_ms: int | None
 
 
-def check_receipt(data: bytes, *, memory: Memory, device_id: str) -> Receipt | No:
+ChainHash = Callable[[int], bytes | None]
+"""The first 8 bytes of the chain hash of one of the device's own events; None when it cannot be told any more."""
+
+
+def check_receipt(data: bytes, *, memory: Memory, device_id: str, chain_hash: ChainHash) -> Receipt | No:
     """A released device still takes the receipts of its old owner's ledger, so that nothing is lost."""
     receipt = read_signed(
         lambda: orders.verify(Receipt, data, keys=memory.order_keys(Purpose.RECEIPT)), memory, released=True
     )
     if isinstance(receipt, No):
         return receipt
-    known = memory.hash_at(receipt.up_to_seq)
+    known = chain_hash(receipt.up_to_seq)
     no = first_no(
         (receipt.device_id != device_id, Reason.WRONG_DEVICE, "for another device"),
         (receipt.generation != memory.generation, Reason.WRONG_CHAIN, "for another key generation"),

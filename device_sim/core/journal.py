@@ -9,6 +9,7 @@ from device_sim.core.folding import remember
 from device_sim.core.memory import EMPTY, Memory, signed_event, snapshot_record
 from device_sim.core.ports import Disk
 from device_sim.core.records import Kind, Record
+from firmware_protocol.events import chain_hash
 
 FILE: Final = "journal"
 CAPACITY: Final = 1_048_576
@@ -85,6 +86,13 @@ class Journal:
         """The signed event, None when it is not there any more or not yet."""
         record = self._events.get(seq)
         return None if record is None else signed_event(record)
+
+    def hash_at(self, seq: int) -> bytes | None:
+        """The first 8 bytes of the chain hash of event `seq`: of any that is still here, since after days without a
+        network a receipt may be for the oldest, and of the last ones that are not.
+        """
+        event = self.event(seq)
+        return self.memory.hash_at(seq) if event is None else chain_hash(event)[:8]
 
     def compact(self) -> None:
         """Delete what receipts cover, once it is worth a rewrite. The meaning of the file stays the same."""

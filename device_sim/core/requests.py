@@ -222,7 +222,9 @@ class Requests:
         return messages.Unlocked(stroke=permit.stroke, window_ms=self._stamping.window_ms)
 
     def _take_receipt(self, data: bytes) -> Message | No:
-        receipt = checks.check_receipt(data, memory=self._memory, device_id=self._identity.device_id)
+        receipt = checks.check_receipt(
+            data, memory=self._memory, device_id=self._identity.device_id, chain_hash=self._log.journal.hash_at
+        )
         if isinstance(receipt, No):
             return receipt
         named = [digest for digest in receipt.photo_digests if digest in self._memory.photos]
