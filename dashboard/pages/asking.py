@@ -11,7 +11,7 @@ from dashboard.view import placing
 from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import Me, Requester
 from server.approvals import service as approvals
-from server.approvals.schemas import RequestIn, RequestRead
+from server.approvals.schemas import RequestIn, RequestRead, Stamping
 from server.core.errors import ServerError, Unprocessable, problem_of
 from server.core.runtime import Runtime
 from server.core.scope import Role
@@ -21,7 +21,10 @@ from server.identity.schemas import SignedIn
 from server.seals import service as seals
 
 router = APIRouter(include_in_schema=False, prefix="/requests")
-_FIELDS: Final = ("seal_id", "scan", "title", "reason", "copies", "amount", "counterparty", "keeper_id")
+_FIELDS: Final = (
+    *("seal_id", "scan", "title", "reason", "copies", "amount", "counterparty", "keeper_id"),
+    *("stamping", "first_page", "last_page", "bound", "sweep"),
+)
 
 
 @router.get("/new")
@@ -44,6 +47,11 @@ def make_draft(
     amount: Annotated[str, Form(max_length=60)] = "",
     counterparty: Annotated[str, Form(max_length=200)] = "",
     keeper_id: Annotated[str, Form()] = "",
+    stamping: Annotated[Stamping, Form()] = Stamping.PAGE_BY_PAGE,
+    first_page: Annotated[str, Form(pattern="^[0-9]{0,4}$")] = "",
+    last_page: Annotated[str, Form(pattern="^[0-9]{0,4}$")] = "",
+    bound: Annotated[bool, Form()] = False,
+    sweep: Annotated[bool, Form()] = False,
 ) -> Response:
     """A draft with the seal at a usual place; the next screen moves it."""
     values = {
@@ -55,6 +63,11 @@ def make_draft(
         "amount": amount,
         "counterparty": counterparty,
         "keeper_id": keeper_id,
+        "stamping": stamping.value,
+        "first_page": first_page,
+        "last_page": last_page,
+        "bound": bound,
+        "sweep": sweep,
     }
     try:
         data = _bytes_of(run, me, document, scan)
@@ -67,7 +80,12 @@ def make_draft(
             amount=amount.strip(),
             counterparty=counterparty.strip(),
             keeper_id=UUID(keeper_id) if keeper_id else None,
-            places=(placing.usual_place(prepared.sizes_mm),),
+            stamping=stamping,
+            first_page=_cover(stamping, first_page),
+            last_page=(int(last_page) if last_page else prepared.pages) if stamping is Stamping.STRADDLE else None,
+            bound=bound,
+            sweep=sweep,
+            places=(placing.usual_place(prepared.sizes_mm, page=_cover(stamping, first_page)),),
         )
         with run.db.write() as db:
             draft = approvals.create(
@@ -138,6 +156,7 @@ def _form(
         status=error.status if error else 200,
         seals=choices,
         scans=scans,
+        offline=max((seal.rule.max_offline_strokes for seal in choices), default=0),
         keepers=[keeper for keeper in keepers if keeper.id != me.person.id],
         values=dict.fromkeys(_FIELDS, "") | values,
         problem=problem_of(error, instance="") if error else None,
@@ -182,6 +201,11 @@ def _checked(**fields: object) -> RequestIn:
             {"where": ".".join(map(str, item["loc"])), "what": str(item["msg"])} for item in error.errors()
         ]
         raise malformed from error
+
+
+def _cover(stamping: Stamping, first_page: str) -> int | None:
+    """The page that a straddle is stamped on and that is compared; none for other ways."""
+    return (int(first_page) if first_page else 1) if stamping is Stamping.STRADDLE else None
 
 
 def _stem(document: UploadFile | None) -> str:

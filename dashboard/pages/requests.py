@@ -10,11 +10,13 @@ from fastapi.responses import RedirectResponse, Response
 from dashboard.view import placing, reading_aloud
 from dashboard.view.sentence import difference_text, flags, point_text
 from dashboard.view.stamping import standing
+from dashboard.view.ways import way_text
 from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import Me
 from firmware_protocol import trace
 from server.approvals import service as approvals
 from server.approvals.schemas import RequestRead
+from server.audit import reviewing
 from server.audit import service as audit
 from server.core.db import DbRead
 from server.core.errors import NotFound, ServerError, problem_of
@@ -51,6 +53,9 @@ def show_request(request: Request, request_id: UUID, run: Run, me: Me) -> Respon
         may = approvals.may_decide(db, run, me.scope, request_id)
         seal = seals.seal(db, Scope.system(asked.tenant_id), asked.seal_id)
         where = standing(db, me.scope, asked)
+        verdicts = reviewing.verdicts(db, me.scope, asked.id)
+        cases = {case.finding_id: case for case in tokens.cases_of(db, run, me.scope, asked.id)}
+        labels = tokens.labels_of(db, me.scope, asked.id)
         leases = tokens.leases(db, run, Scope.system(asked.tenant_id))
         branches = identity.branches(db, Scope.system(asked.tenant_id))
         others = [other for other in approvals.requests(db, run, me.scope) if other.id != asked.id]
@@ -66,6 +71,11 @@ def show_request(request: Request, request_id: UUID, run: Run, me: Me) -> Respon
         flags=flags(asked, others),
         sheets=placing.sheets(asked, sizes, diameter_mm=seal.diameter_mm),
         where=where,
+        verdicts=verdicts,
+        cases=cases,
+        labels=labels,
+        labels_unused=audit.labels_unused(labels),
+        way=way_text(asked),
         leases=[lease for lease in leases if lease.request_id == asked.id],
         difference_text=difference_text,
         trace_url=lambda code: trace.url(code, host=urlsplit(run.settings.public_url).netloc),

@@ -1,10 +1,14 @@
 // Small enhancements; every page works without them.
+import { followDoubts } from "./doubts.js";
 import { followLive } from "./live.js";
 import { localTimes } from "./times.js";
 
 localTimes(document);
 document.addEventListener("htmx:after:swap", () => localTimes(document));
-if (document.body.classList.contains("signed-in")) followLive();
+if (document.body.classList.contains("signed-in")) {
+  followLive();
+  followDoubts();
+}
 document.getElementById("problem")?.focus();
 for (const proof of document.querySelectorAll("[data-proof]")) {
   import("./proof.js").then((module) => module.showCheck(proof));

@@ -46,9 +46,11 @@ class Sheet:
         return round(SHOWN_PX * self.height_mm / self.width_mm)
 
 
-def usual_place(sizes: Sizes) -> PlaceIn:
-    width, height = sizes[-1]
-    return PlaceIn(page=len(sizes), x_mm=round(width * _USUAL[0], 1), y_mm=round(height * _USUAL[1], 1))
+def usual_place(sizes: Sizes, *, page: int | None = None) -> PlaceIn:
+    """On the last page, or on `page` where the document has it."""
+    at = page if page is not None and page <= len(sizes) else len(sizes)
+    width, height = sizes[at - 1]
+    return PlaceIn(page=at, x_mm=round(width * _USUAL[0], 1), y_mm=round(height * _USUAL[1], 1))
 
 
 def sheets(request: RequestRead, sizes: Sizes, *, diameter_mm: float) -> list[Sheet]:

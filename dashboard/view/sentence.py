@@ -43,6 +43,9 @@ def difference_text(difference: DifferenceRead) -> str:
 
 _POINTS = {
     "more_pressed_than_approved": N_("More was pressed than approved."),
+    "to_review": N_("Nothing was compared before a press. A person must look at it and decide."),
+    "no_code": N_("A press has no trace code."),
+    "labels_unused": N_("Labels were printed and never stuck on."),
     "press_not_confirmed": N_("A press is not confirmed. Look at the photo and decide."),
     "imprints_missing": N_("Fewer imprints were made than approved."),
     "photos_missing": N_("Photos have not arrived from the office yet."),

@@ -22,12 +22,16 @@ from server.ledger import entry_codec
 from server.ledger import service as ledger
 from server.ledger.entry_types import EntryType
 from server.ledger.schemas import EntryRead, LeafKind
+from server.tokens import service as tokens
 
 MOST_ENTRIES: Final = 500
 MATCH: Final = "match"
 """The page check's yes (server.inspection)."""
 AGREES: Final = "agrees"
 """The imprint check's yes."""
+PX_MM: Final = 200 / 25.4
+"""Findings speak of the approved page at 200 dpi."""
+Box = tuple[float, float, float, float]
 
 
 class Outcome(StrEnum):
@@ -35,6 +39,7 @@ class Outcome(StrEnum):
     ALLOWED = "allowed"  # permitted, or unlocked, not pressed yet
     DONE = "done"
     CANCELLED = "cancelled"
+    SPOILED = "spoiled"  # pressed, then the sheet was cancelled
     UNCLEAR = "unclear"  # a press that nobody can confirm; a person decides with the photo
 
 
@@ -62,6 +67,15 @@ class Stroke:
     counter: int = 0
     looks: list[FindingRead] = field(default_factory=list)
     imprint: FindingRead | None = None
+    job: bytes = b""  # the token, for links
+    unchecked: bool = False  # nothing was compared before it
+
+    @property
+    def unjudged(self) -> list[Box]:
+        """Places of the approved page that the photo could not judge, in millimetres: x, y, width, height."""
+        look = next((look for look in reversed(self.looks) if look.answer == MATCH), None)
+        boxes = look.report.get("unjudged", []) if look is not None else []
+        return [(x0 / PX_MM, y0 / PX_MM, (x1 - x0) / PX_MM, (y1 - y0) / PX_MM) for x0, y0, x1, y1 in boxes]
 
     @property
     def short_code(self) -> str:
@@ -83,6 +97,8 @@ class Standing:
     timeline: tuple[Moment, ...]
     strokes: tuple[Stroke, ...]
     refused: tuple[FindingRead, ...]
+    swept: tuple[int, int] | None = None  # pages seen, of so many, in the last job; None: not leafed through
+    swept_signed: bool = False  # the device signed that it saw them all
 
     @property
     def photos(self) -> frozenset[bytes]:
@@ -99,6 +115,8 @@ def standing(db: Session, scope: Scope, asked: RequestRead) -> Standing:
     entries = _entries(db, scope, asked)
     plan = {stroke.index + 1: stroke.page for stroke in approvals.plan(asked)}
     strokes = _strokes(entries, inspection.findings(db, scope, asked.id), plan)
+    _mark_unchecked(db, scope, strokes)
+    swept, signed = _swept(db, scope, asked, entries)
     done = sum(stroke.outcome is Outcome.DONE for stroke in strokes)
     checked = [stroke.imprint for stroke in strokes if stroke.outcome is Outcome.DONE]
     refused = [look for stroke in strokes for look in stroke.looks if look.answer != MATCH]
@@ -108,7 +126,37 @@ def standing(db: Session, scope: Scope, asked: RequestRead) -> Standing:
         timeline=tuple(Moment(at=entry.admitted_at, entry=entry, note=_note(entry)) for entry in entries),
         strokes=tuple(strokes),
         refused=tuple(refused),
+        swept=swept,
+        swept_signed=signed,
     )
+
+
+def _mark_unchecked(db: Session, scope: Scope, strokes: Iterable[Stroke]) -> None:
+    jobs = {stroke.job: tokens.token(db, Scope.system(scope.tenant_id), stroke.job) for stroke in strokes}
+    for stroke in strokes:
+        job = jobs[stroke.job]
+        stroke.unchecked = job is not None and job.page_check != "before"
+
+
+def _swept(
+    db: Session, scope: Scope, asked: RequestRead, entries: Iterable[EntryRead]
+) -> tuple[tuple[int, int] | None, bool]:
+    """Pages seen of the last job that had to be leafed through, and whether the device signed the end of it."""
+    last = next((job for job in reversed(tokens.tokens_of(db, scope, asked.id)) if job.sweep), None)
+    if last is None:
+        return None, False
+    looks = inspection.findings_of_token(db, last.token_id, kind="sweep")
+    seen = {look.page for look in looks if look.answer == MATCH}
+    wanted = (last.last_page or 0) - (last.first_page or 0) + 1
+    signed = any(_is_whole_sweep(entry, last.token_id) for entry in entries)
+    return (len(seen), wanted), signed
+
+
+def _is_whole_sweep(entry: EntryRead, token_id: bytes) -> bool:
+    if entry.kind is not LeafKind.EVENT or entry.entry_type is not events.EventType.PAGES_SWEPT:
+        return False
+    body = events.peek(entry.leaf).body
+    return isinstance(body, events.PagesSwept) and body.token_id == token_id and body.seen >= body.expected
 
 
 def _entries(db: Session, scope: Scope, asked: RequestRead) -> list[EntryRead]:
@@ -134,18 +182,17 @@ def _strokes(entries: Iterable[EntryRead], findings: Iterable[FindingRead], plan
     strokes: dict[tuple[bytes, int], Stroke] = {}
 
     def of(job: bytes, number: int) -> Stroke:
-        return strokes.setdefault((job, number), Stroke(number=number, page=plan.get(number, 0)))
+        return strokes.setdefault((job, number), Stroke(number=number, page=plan.get(number, 0), job=job))
 
     for entry in entries:
         if entry.kind is LeafKind.EVENT:
             with contextlib.suppress(ProtocolError):  # of a newer version: shown in the timeline alone
                 _take_event(entry, of)
     for finding in findings:
-        stroke = of(finding.token_id, finding.stroke)
-        if finding.kind == "page":
-            stroke.looks.append(finding)
-        else:
-            stroke.imprint = finding
+        if finding.kind in {"page", "cover", "fan"}:
+            of(finding.token_id, finding.stroke).looks.append(finding)
+        elif finding.kind == "imprint":
+            of(finding.token_id, finding.stroke).imprint = finding
     return list(strokes.values())
 
 
@@ -153,7 +200,7 @@ def _take_event(entry: EntryRead, of: Callable[[bytes, int], Stroke]) -> None:
     event = events.peek(entry.leaf)
     body, device_id = event.body, event.header.device_id
     token_id, number = getattr(body, "token_id", None), getattr(body, "stroke", None)
-    if token_id is None or number is None:
+    if token_id is None or not number:  # a leafed page has number 0
         return
     stroke = of(token_id, number)
     stroke.device_id = device_id
@@ -173,6 +220,8 @@ def _take_event(entry: EntryRead, of: Callable[[bytes, int], Stroke]) -> None:
             stroke.outcome = Outcome.CANCELLED
         case events.Settled():
             stroke.outcome = Outcome.UNCLEAR
+        case events.Spoiled():
+            stroke.outcome = Outcome.SPOILED
         case _:
             return
 

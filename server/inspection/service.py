@@ -28,12 +28,14 @@ PREPARE_S: Final = 20.0
 PX_PER_MM: Final = 200 / 25.4
 
 
-def look_at_page(run: Runtime, at: StrokeAt, preview: bytes, *, marks: tuple[Box, ...] = ()) -> PageCheck:
+def look_at_page(
+    run: Runtime, at: StrokeAt, preview: bytes, *, marks: tuple[Box, ...] = (), bound: bool = False
+) -> PageCheck:
     """Compare a preview with the approved page, in the interactive lane. Opens its own read session.
 
     Raises: WorkerTimeout, WorkerCrashed.
     """
-    call = ("server.inspection.tasks:check_page", at.document_digest, at.page, preview, marks)
+    call = ("server.inspection.tasks:check_page", at.document_digest, at.page, preview, marks, bound)
     try:
         check: PageCheck = run.workers.call(*call, timeout_s=CHECK_S)
     except PageNotPrepared:

@@ -52,10 +52,16 @@ def prepare_page(pdf: bytes, document_digest: bytes, page: int) -> bool:
     return True
 
 
-def check_page(document_digest: bytes, page: int, preview: bytes, known_marks: tuple[Box, ...]) -> PageCheck:
+def check_page(
+    document_digest: bytes,
+    page: int,
+    preview: bytes,
+    known_marks: tuple[Box, ...],
+    bound: bool = False,  # noqa: FBT001, FBT002 - plain arguments cross the pipe
+) -> PageCheck:
     """Compare a preview with a prepared page. Raises: PageNotPrepared."""
     approved = _page(document_digest, page)
-    finding = compare_page(approved, preview, mode="preview", known_marks=known_marks)
+    finding = compare_page(approved, preview, mode="preview", known_marks=known_marks, bound=bound)
     return PageCheck(finding=finding, crops=paired_crops(approved, preview, finding), strip=read_strip(preview))
 
 

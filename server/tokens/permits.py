@@ -84,7 +84,8 @@ def _check_swept(db: Session, seen: Seen) -> None:
 
 
 def _look(run: Runtime, seen: Seen) -> PageCheck:
-    return inspection.dated(inspection.look_at_page(run, seen.at, seen.preview, marks=seen.marks), shown=seen.shown)
+    check = inspection.look_at_page(run, seen.at, seen.preview, marks=seen.marks, bound=seen.request.bound)
+    return inspection.dated(check, shown=seen.shown)
 
 
 def _keep(db: Session, run: Runtime, seen: Seen, check: PageCheck) -> FindingRead:

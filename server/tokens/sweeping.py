@@ -87,7 +87,7 @@ def _look(run: Runtime, seen: Seen, wanted: tuple[int, ...]) -> tuple[StrokeAt, 
     """The page in order first; if it is another one, the likeliest of the document."""
     first = wanted[0] if wanted and seen.at.page not in wanted else seen.at.page
     at = replace(seen.at, page=first)
-    check = inspection.dated(inspection.look_at_page(run, at, seen.preview), shown=seen.shown)
+    check = inspection.dated(inspection.look_at_page(run, at, seen.preview, bound=seen.request.bound), shown=seen.shown)
     if check.finding.answer is Answer.MATCH or check.finding.reason in _UNPLACED or check.strip is None:
         return at, check
     likely = inspection.which_pages(run, seen.at, seen.preview, pages=seen.request.pages)
@@ -96,7 +96,9 @@ def _look(run: Runtime, seen: Seen, wanted: tuple[int, ...]) -> tuple[StrokeAt, 
     if likely[0] == first:
         return at, check
     other = replace(at, page=likely[0])
-    return other, inspection.dated(inspection.look_at_page(run, other, seen.preview), shown=seen.shown)
+    return other, inspection.dated(
+        inspection.look_at_page(run, other, seen.preview, bound=seen.request.bound), shown=seen.shown
+    )
 
 
 def _out(token: StampToken, finding: FindingRead | None, left: tuple[int, ...]) -> SweptOut:

@@ -274,6 +274,6 @@ def _finding(
         displacement_mm=found.displacement_mm if found else 0.0,
         ink_share=ink_share,
         box=box,
-        grade=grade(answer=answer, reason=reason, ink_share=ink_share, faint_share=_FAINT_SHARE, empty=empty),
+        grade=grade(answer=answer, reason=reason, ink_share=ink_share, empty=empty),
         ms=(time.perf_counter() - start) * 1e3,
     )

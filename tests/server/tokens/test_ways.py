@@ -44,20 +44,17 @@ def rule(company: Company, **more: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "mode", "bits", "check", "pages"),
+    ("form", "said"),
     [
-        ({"places": ONE_PAGE}, "single", Mode(0), PageCheck.BEFORE, (None, None)),
-        ({"places": TWO_PAGES}, "batch", Mode.BATCH, PageCheck.BEFORE, (1, 2)),
-        ({"places": ONE_PAGE, "bound": True}, "single", Mode.BOUND, PageCheck.BEFORE, (None, None)),
-        ({"places": TWO_PAGES, "stamping": "continuous"}, "continuous", Mode.CONTINUOUS, PageCheck.NONE, (None, None)),
+        ({"places": ONE_PAGE}, ("single", Mode(0), PageCheck.BEFORE, None, None)),
+        ({"places": TWO_PAGES}, ("batch", Mode.BATCH, PageCheck.BEFORE, 1, 2)),
+        ({"places": ONE_PAGE, "bound": True}, ("single", Mode.BOUND, PageCheck.BEFORE, None, None)),
+        ({"places": TWO_PAGES, "stamping": "continuous"}, ("continuous", Mode.CONTINUOUS, PageCheck.NONE, None, None)),
         (
             {"places": ONE_PAGE, "stamping": "straddle", "first_page": 1, "last_page": 2},
-            "straddle",
-            Mode.STRADDLE,
-            PageCheck.BEFORE,
-            (1, 2),
+            ("straddle", Mode.STRADDLE, PageCheck.BEFORE, 1, 2),
         ),
-        ({"places": TWO_PAGES, "sweep": True}, "batch", Mode.BATCH | Mode.SWEEP, PageCheck.BEFORE, (1, 2)),
+        ({"places": TWO_PAGES, "sweep": True}, ("batch", Mode.BATCH | Mode.SWEEP, PageCheck.BEFORE, 1, 2)),
     ],
     ids=["single", "batch", "bound", "continuous", "straddle", "sweep"],
 )
@@ -65,15 +62,12 @@ def test_a_token_says_how_it_stamps(
     office: Office,
     company: Company,
     form: dict[str, object],
-    mode: str,
-    bits: Mode,
-    check: PageCheck,
-    pages: tuple[int | None, int | None],
+    said: tuple[object, ...],
 ) -> None:
     out = office.token(company.approved(form=form))
     token = signed(office, out)
-    assert (out.mode, token.seal.mode, token.seal.page_check) == (mode, bits, check)
-    assert (token.seal.first_page, token.seal.last_page) == pages
+    seal = token.seal
+    assert (out.mode, seal.mode, seal.page_check, seal.first_page, seal.last_page) == said
     assert out.sweep_pages == (2 if "sweep" in form else 0)
 
 
