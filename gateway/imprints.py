@@ -24,13 +24,21 @@ log = structlog.get_logger("gateway.imprints")
 
 class Imprints:
     def __init__(
-        self, desk: Desk, bulk: BulkLink, carrying: Carrying, *, poll_s: float = POLL_S, patience: int = PATIENCE
+        self,
+        desk: Desk,
+        bulk: BulkLink,
+        carrying: Carrying,
+        *,
+        poll_s: float = POLL_S,
+        patience: int = PATIENCE,
+        tell_again_s: float = TELL_AGAIN_S,
     ) -> None:
         self._desk = desk
         self._bulk = bulk
         self._carrying = carrying
         self._poll_s = poll_s
         self._patience = patience
+        self._tell_again_s = tell_again_s
         desk.does[Do.SPOIL] = self.spoil
 
     def learn(self, body: events.Body) -> None:
@@ -108,4 +116,4 @@ class Imprints:
                 )
             except HeadOfficeUnreachable as error:
                 self._desk.wrong(error)
-                await asyncio.sleep(TELL_AGAIN_S)
+                await asyncio.sleep(self._tell_again_s)
