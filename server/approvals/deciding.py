@@ -98,6 +98,19 @@ def finish(db: Session, run: Runtime, *, tenant_id: UUID, request_id: UUID) -> N
         db.add(row)
 
 
+def reopen(db: Session, run: Runtime, *, tenant_id: UUID, request_id: UUID) -> None:
+    """A finished request goes on: one of its sheets was spoiled. Saying it again changes nothing.
+
+    Raises: NoSuchRequest.
+    """
+    row = locked(db, Scope.system(tenant_id), request_id)
+    if State(row.state) is State.DONE:
+        move(row, Step.REOPEN, run)
+        row.closed_at = None
+        db.add(row)
+        db.flush()
+
+
 def void(db: Session, run: Runtime, scope: Scope, *, request_id: UUID, reason: str) -> RequestRead:
     """End a request that must not go on. Tokens already at a device live until their end, as the screen says.
 

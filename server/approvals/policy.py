@@ -32,6 +32,7 @@ class Step(StrEnum):
     VOID = "void"
     START = "start"  # the first token
     FINISH = "finish"
+    REOPEN = "reopen"  # a sheet was spoiled: one more is due, within the spares
     EXPIRE = "expire"
 
 
@@ -52,6 +53,7 @@ _ALLOWED: Final[dict[tuple[State, Step], State]] = {
     (State.APPROVED, Step.EXPIRE): State.EXPIRED,
     (State.IN_USE, Step.START): State.IN_USE,
     (State.IN_USE, Step.FINISH): State.DONE,
+    (State.DONE, Step.REOPEN): State.IN_USE,
     (State.IN_USE, Step.VOID): State.VOID,
 }
 

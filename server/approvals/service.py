@@ -8,7 +8,7 @@ from sqlmodel import Session
 from server.approvals import policy, reading, store
 from server.approvals.asking import change, create, expire_due, submit, withdraw
 from server.approvals.asking import read as _read
-from server.approvals.deciding import decide, finish, start_use, void
+from server.approvals.deciding import decide, finish, reopen, start_use, void
 from server.approvals.documents import Prepared, document, page_png, pdf, prepare
 from server.approvals.errors import NoSuchRequest
 from server.approvals.policy import State
@@ -37,6 +37,7 @@ __all__ = [
     "pdf",
     "plan",
     "prepare",
+    "reopen",
     "request",
     "requests",
     "requests_for_seals",

@@ -20,7 +20,7 @@ def strokes(db: Session, scope: Scope, request_id: UUID) -> Sequence[Stroke]:
 def unchecked(db: Session, scope: Scope) -> Sequence[Stroke]:
     pressed = and_(col(Stroke.state) == "done", col(Stroke.page_check) != "before")
     query = select(Stroke).where(scope.owns(Stroke), or_(pressed, col(Stroke.state) == "unknown"))
-    return db.exec(query.order_by(col(Stroke.created_at), col(Stroke.id))).all()
+    return db.exec(query.order_by(col(Stroke.created_at), col(Stroke.token_id), col(Stroke.stroke))).all()
 
 
 def stroke_of_code(db: Session, trace_code: bytes) -> Stroke | None:

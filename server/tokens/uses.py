@@ -102,6 +102,7 @@ def spoil(db: Session, run: Runtime, sheet: SpoiledSheet) -> None:
     if token is not None:
         _set(db, run, token, sheet.stroke, StrokeState.SPOILED)
         db.flush()
+        approvals.reopen(db, run, tenant_id=token.tenant_id, request_id=token.request_id)
 
 
 def spoiled(db: Session, token_id: bytes, stroke: int) -> bool:
