@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +172,28 @@ def body_of(message: bytes) -> bytes:
     for _ in range(2):
         at += {0x18: 2, 0x19: 3}.get(message[at], 1)
     return message[at:]
+
+
+def test_a_reader_that_shares_no_code_agrees_on_every_vector() -> None:
+    reader = VECTORS / "reader.py"
+    text = reader.read_text()
+    assert text.count("\n") <= 150
+    assert "firmware_protocol" not in text
+    ran = subprocess.run(
+        [sys.executable, reader, ROOT / "firmware_protocol" / "seal.cddl"], capture_output=True, text=True, check=False
+    )
+    total = sum(len(load(name)["vectors"]) for name in FILES)
+    assert total >= 200
+    assert ran.stdout.splitlines()[-1] == f"{total} vectors, 0 disagree", ran.stdout + ran.stderr
+
+
+def test_the_other_reader_notices_a_changed_vector(tmp_path: Path) -> None:
+    (tmp_path / "reader.py").write_text((VECTORS / "reader.py").read_text())
+    changed = load("tokens.json")
+    good = next(vector for vector in changed["vectors"] if "fields" in vector)
+    good["hex"] = good["hex"][:-2] + f"{int(good['hex'][-2:], 16) ^ 1:02x}"
+    (tmp_path / "tokens.json").write_text(json.dumps(changed))
+    command = [sys.executable, tmp_path / "reader.py", ROOT / "firmware_protocol" / "seal.cddl"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "minimal: bad_signature" in ran.stdout
