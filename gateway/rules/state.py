@@ -28,7 +28,7 @@ class Step(StrEnum):
     OFFLINE = "offline"
 
 
-CALM: Final = frozenset({Step.PLACE, Step.STAMPED, Step.PROBLEM, Step.DONE})
+CALM: Final = frozenset({Step.PLACE, Step.STAMPED, Step.PROBLEM, Step.LABEL, Step.DONE})
 """Steps at which the keeper may be asked something else without leaving a page half stamped."""
 BAD_GRADES: Final = frozenset({"faint", "cut_off", "missing"})
 

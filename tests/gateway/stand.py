@@ -8,7 +8,7 @@ from typing import Any
 
 from firmware_protocol import messages
 from firmware_protocol.events import ResetCause
-from firmware_protocol.messages import Hello, Message, State, Status
+from firmware_protocol.messages import Feature, Hello, Message, State, Status
 from gateway.bulk import PhotoStore
 from gateway.carrying import Carrying
 from gateway.cases import Cases
@@ -47,7 +47,7 @@ HELLO = Hello(
     chain_hash=bytes(32),
     epoch=1,
     max_message=512,
-    features=0,
+    features=int(Feature.INLINE_CODER),
     paired=True,
     counter=0,
     heads=(),

@@ -183,7 +183,6 @@ def test_a_faint_imprint_is_cancelled_and_its_spare_is_fetched(tmp_path: Path) -
             "spoiled": [HeadOfficeUnreachable("spoiled"), accepted],
             "jobs": [[]],
         }
-        stand.imprints.TELL_AGAIN_S = 0
         press(stand)
         stand.tray(present=True)
         await stand.until(Step.REDO)

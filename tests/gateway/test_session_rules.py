@@ -288,6 +288,16 @@ def test_each_label_is_printed_stuck_and_photographed_after_the_strokes() -> Non
     assert after(LabelEnded(stroke=1, confirmed=True), session=session)[0].step is Step.DONE
 
 
+def test_a_bad_imprint_is_asked_about_before_its_label_is_stuck_on() -> None:
+    stickers = (Sticker(token_id=TOKEN, stroke=1, copy=1),)
+    pressed = (replace(STARTED, strokes=1), STILL, PhotoTaken(), MATCH, LatchFree(), LabelsOwed(stickers=stickers))
+    session, _ = after(*pressed, StrokeDone(stroke=1), LabelPrinted(stroke=1), FAINT)
+    assert session.step is Step.REDO
+    assert after(RedoChosen(spoil=False), session=session)[0].step is Step.LABEL
+    spoiled, done = after(RedoChosen(spoil=True), SheetSpoiled(accepted=True), session=session)
+    assert (spoiled.step, spoiled.stickers, done) == (Step.CONTINUE, (), [Do.SPOIL, Do.CONTINUE])
+
+
 def test_a_label_that_cannot_be_printed_leaves_the_job_stamped_label_missing() -> None:
     stickers = (Sticker(token_id=TOKEN, stroke=1, copy=1),)
     started = (replace(STARTED, strokes=1), STILL, PhotoTaken(), MATCH, LatchFree(), LabelsOwed(stickers=stickers))
