@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from gateway import logs
+from gateway.clock import SystemClock
+from gateway.doctor import Diagnosis, as_text, examine, system_ports
 from gateway.errors import GatewayError
 
 app = typer.Typer(help="Carries signed bytes between seal devices and headquarters.", no_args_is_help=True)
@@ -65,6 +67,37 @@ def enrol(
         f"{gateway_id} is enrolled; broker {answer['mqtt_url']}.\n"
         f"Next: name its devices in {home / 'gateway.json'}, then: cinnabar-gateway doctor --home {home}\n"
     )
+
+
+@app.command()
+def doctor(
+    home: Home, *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
+    """Say what is wrong here, whether the work is safe, and what to do. Exit 1: something is; 2: it cannot be told."""
+    diagnosis = _examine(home)
+    sys.stdout.write(json.dumps(diagnosis.as_json()) + "\n" if as_json else as_text(diagnosis))
+    raise typer.Exit(diagnosis.exit_code)
+
+
+@app.command()
+def support_bundle(
+    home: Home,
+    out: Annotated[Path, typer.Option(help="The zip to write.")] = Path("cinnabar-support.zip"),
+) -> None:
+    """Write settings, doctor's findings, the last log lines and what waits into a zip; secrets are cut out."""
+    from gateway import support
+
+    try:
+        out.write_bytes(support.build(home, report=_examine(home).as_json()))
+    except OSError as error:
+        sys.stderr.write(f"cannot write {out}: {error.strerror}\n")
+        raise typer.Exit(2) from error
+    sys.stdout.write(f"{out}: read it before you send it; it names devices and hosts, and holds no secret.\n")
+
+
+def _examine(home: Path) -> Diagnosis:
+    logs.configure(None)
+    return asyncio.run(examine(home, clock=SystemClock(), ports=system_ports))
 
 
 def main() -> None:

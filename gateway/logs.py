@@ -40,13 +40,18 @@ class LogFile:
     def flush(self) -> None:
         sys.stderr.flush()
 
+    def close(self) -> None:
+        with self._turn:
+            self._file.close()
+
     def _open(self) -> TextIO:
         return os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8")
 
 
-def configure(home: Path | None) -> None:
-    """Stdout has answers and the ready line only. Without `home` nothing is kept."""
-    target: Any = LogFile(home / "logs" / "gateway.log") if home is not None else sys.stderr
+def configure(home: Path | None) -> LogFile | None:
+    """Stdout has answers and the ready line only. Without `home` nothing is kept, and no file returned."""
+    file = LogFile(home / "logs" / "gateway.log") if home is not None else None
+    target: Any = file or sys.stderr
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -57,6 +62,7 @@ def configure(home: Path | None) -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(target),
     )
+    return file
 
 
 def is_secret(name: str) -> bool:

@@ -25,7 +25,7 @@ from device_sim.process.identity import DeviceKey, SystemRng
 from firmware_protocol import events, messages
 from firmware_protocol.events import Body, PageSeen, Sensor
 from firmware_protocol.messages import Message
-from firmware_protocol.pairing import Terms
+from firmware_protocol.orders import Terms
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices

@@ -108,7 +108,7 @@ def measure(*, devices_count: int, count: int, photos: int) -> Drain:
         office = _Office(folder, devices_count)
         stack.callback(office.stop)
         office.fill(count, photos)
-        return office.drain(count, photos)
+        return office.drain(photos)
 
 
 class _Office:
@@ -143,7 +143,7 @@ class _Office:
             )
             device.switch_on()
 
-    def drain(self, count: int, photos: int) -> Drain:
+    def drain(self, photos: int) -> Drain:
         gateway = self._company.gateway
         with httpx.Client(base_url=gateway.start()["session_url"], timeout=30) as client:
 

@@ -19,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from server.core.runtime import Runtime
 from server.devices import outbox
 from server.devices.live import LiveDevices
+from server.devices.schemas import DownKind
 
 CLIENT_ID: Final = "cinnabar-web"
 """Its user name at the broker too; another one than the ledger's, since a broker lets each user in once."""
@@ -137,6 +138,8 @@ class Downlink:
                 self._live.hear_device(gateway_id, device_id, words)
             case ["seal", "v1", gateway_id, "status"]:
                 self._live.hear_gateway(gateway_id, words)
+            case ["seal", "v1", _, "up", "ack", _] if words.get("kind") == DownKind.RECEIPT:
+                return  # the ledger's own; a write here for each would only stand in its way
             case ["seal", "v1", gateway_id, "up", "ack", device_id]:
                 with self._run.db.write() as db:
                     outbox.mark_arrived(
