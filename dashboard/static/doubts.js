@@ -10,7 +10,7 @@ export function followDoubts() {
     known = count;
   };
   look();
-  document.addEventListener("htmx:after:swap", look);
+  new MutationObserver(look).observe(document.querySelector("header.top"), { childList: true, subtree: true });
 }
 
 function sound() {
