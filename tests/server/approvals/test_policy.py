@@ -92,7 +92,7 @@ def test_what_is_over_stays_over(state: State, step: Step) -> None:
 @pytest.mark.parametrize("state", list(State))
 def test_only_a_finished_request_goes_on_after_a_spoiled_sheet(state: State) -> None:
     if state is State.DONE:
-        assert policy.next_state(state, Step.REOPEN) is State.IN_USE
+        assert next_state(state, Step.REOPEN) is State.IN_USE
     else:
         with pytest.raises(OutOfOrder):
-            policy.next_state(state, Step.REOPEN)
+            next_state(state, Step.REOPEN)
