@@ -46,8 +46,8 @@ def piece(
 
 
 @router.head("/{sha256}", status_code=204)
-def where_to_go_on(sha256: Digest, db: DbRead, run: Run, gateway: CurrentGateway) -> Response:
-    offset = service.upload_offset(db, run, gateway, digest=bytes.fromhex(sha256))
+def where_to_go_on(sha256: Digest, run: Run, gateway: CurrentGateway) -> Response:
+    offset = service.upload_offset(run, gateway, digest=bytes.fromhex(sha256))
     return Response(status_code=204, headers={"Upload-Offset": str(offset)})
 
 

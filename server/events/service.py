@@ -110,11 +110,25 @@ def photo(db: Session, run: Runtime, scope: Scope, digest: bytes) -> bytes:
     return run.blobs.get(db, digest, scope=Scope.system(scope.tenant_id))
 
 
-def upload_offset(db: Session, run: Runtime, gateway: GatewayRead, *, digest: bytes) -> int:
-    """Where to go on with an upload; the whole length when it is all here. Raises: DigestNotAnnounced."""
-    scope = Scope.system(_announced(db, gateway, digest).tenant_id)
-    if run.blobs.exists(db, digest, scope=scope):
-        return len(run.blobs.get(db, digest, scope=scope))
+def upload_offset(run: Runtime, gateway: GatewayRead, *, digest: bytes) -> int:
+    """Where to go on with an upload; the whole length when it is all here. Opens its own sessions.
+
+    A preview may have come with the permit's question after its event was projected: it is noted as stored here,
+    or no receipt would ever name it and the device would keep it for good. Raises: DigestNotAnnounced.
+    """
+    with run.db.read() as db:
+        row = _announced(db, gateway, digest)
+        scope = Scope.system(row.tenant_id)
+        if not run.blobs.exists(db, digest, scope=scope):
+            return _begun(db, run, scope, digest)
+        size, noted = len(run.blobs.get(db, digest, scope=scope)), row.stored_at is not None
+    if not noted:
+        with run.db.write() as db:
+            note_stored(db, run, device_id=row.device_id, generation=row.generation, digest=digest)
+    return size
+
+
+def _begun(db: Session, run: Runtime, scope: Scope, digest: bytes) -> int:
     try:
         return run.blobs.append(
             db, digest, -1, b"", scope=scope

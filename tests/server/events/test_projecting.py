@@ -16,6 +16,7 @@ from server.events import projecting, service
 from server.events.models import Alarm, AnnouncedPhoto, Stroke
 from server.events.schemas import Progress
 from server.jobs.models import Job
+from server.ledger.models import LedgerPhoto
 from server.tokens.schemas import TokenOut
 from tests.server.office import Office
 from tests.server.world import Client, Company
@@ -171,6 +172,20 @@ def test_only_announced_photos_are_taken_and_resumed(office: Office, company: Co
     assert gateway.request("HEAD", path).headers["upload-offset"] == "6"
     with office.run.db.read() as db:
         assert service.photo(db, office.run, company.everywhere, hashlib.sha256(photo).digest()) == photo
+
+
+def test_a_preview_that_came_with_a_question_is_named_in_a_receipt_too(office: Office, company: Company) -> None:
+    """It was stored after its event announced it; the gateway asks, hears that all is here, and sends nothing."""
+    gateway = Client(create_api(office.run), headers=office.headers)
+    stamped(office, company)
+    photo = b"after" + bytes([1])
+    digest = hashlib.sha256(photo).digest()
+    with office.run.db.write() as db:
+        office.run.blobs.put(db, photo, "image/jpeg", scope=company.everywhere)
+    for _ in range(2):
+        assert gateway.request("HEAD", f"/gateway/v1/blobs/{digest.hex()}").headers["upload-offset"] == "6"
+    with office.run.db.read() as db:
+        assert [row.state for row in db.exec(select(LedgerPhoto).where(LedgerPhoto.digest == digest))] == [0]
 
 
 def test_other_bytes_under_an_announced_digest_are_refused(office: Office, company: Company) -> None:
