@@ -284,9 +284,7 @@ def _photos_in(fresh: list[KeptEvent]) -> list[tuple[str, bytes]]:
             body = events.peek(kept.signed).body
         except ProtocolError:
             continue
-        if isinstance(body, events.Label):
+        if isinstance(body, events.PageSeen | events.Done | events.Spoiled | events.Label):
             full.append((kept.device_id, body.photo_digest))
-        if isinstance(body, events.PageSeen | events.Done | events.Spoiled):
-            full.append((kept.device_id, body.photo_digest))
-            previews.append((kept.device_id, body.preview_digest))
+            previews += [(kept.device_id, body.preview_digest)] if body.preview_digest is not None else []
     return full + previews
