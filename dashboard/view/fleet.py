@@ -36,6 +36,10 @@ _SENSORS: Final = {
     "temperature": (N_("Temperature"), "°C"),
     "ink": (N_("Ink, as the device counts it"), "%"),
     "camera": (N_("Camera"), ""),
+    "coder": (N_("Code printer"), ""),
+    "cover": (N_("Cover in a service"), ""),
+    "counter": (N_("Press counter, set anew"), ""),
+    "journal-torn": (N_("Bytes cut off by a power cut"), ""),
 }
 _KELVIN: Final = 273
 
@@ -114,7 +118,9 @@ def _facts(status: dict[str, object]) -> tuple[Fact, ...]:
 def sensor_fact(name: str, value: int) -> Fact:
     """`temperature` comes in kelvin (docs/protocol.md, Status)."""
     text, unit = _SENSORS.get(name, (name, ""))
-    if name == "camera":
+    if name in {"camera", "coder"}:
         return Fact(_(text), _("works") if value else _("does not work"))
+    if name == "cover":
+        return Fact(_(text), _("Cover open") if value else _("Cover closed"))
     shown = value - _KELVIN if name == "temperature" else value
     return Fact(_(text), f"{shown} {unit}".strip())

@@ -103,7 +103,12 @@ def _note_release(db: Session, run: Runtime, row: Device, digest: bytes) -> None
 def _note_head(db: Session, row: Device, body: events.HeadChanged, *, seq: int) -> str | None:
     """Inside a service that names slot and head it is expected; else the device has latched. The head is unproved."""
     about = [order for order in store.services(db, row.device_id) if order.slot == body.slot]
-    expected = any(_covers(order, seq) and body.new_head in {None, NO_HEAD, order.head_id} for order in about)
+    expected = any(
+        order.kind == ServiceWork.CHANGE_HEAD.value
+        and _covers(order, seq)
+        and body.new_head in {None, NO_HEAD, order.head_id}
+        for order in about
+    )
     proved = any(order.sample_answer == "accepted" and (order.ended_seq or 0) > seq for order in about)
     for head in store.heads(db, row.device_id):
         if head.slot == body.slot and not proved:
