@@ -3,6 +3,7 @@
 Each step may run again and in any order of delivery within a stroke; `rebuild` gives the same rows from the first leaf.
 """
 
+import threading
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from server.tokens import service as tokens
 
 PROJECT: Final = "events.project"
 INSPECT_IMPRINT: Final = "events.inspect_imprint"
-BATCH: Final = 200
+BATCH: Final = 100
 """Leaves per transaction: about 50 ms, so that nobody waits long for the write lock."""
 
 _RANK: Final = {
@@ -52,10 +53,18 @@ class Admitted:
 
 
 def project(run: Runtime, *, first: int, last: int) -> None:
-    """Take in leaves `first`..`last`. Opens its own sessions, one per batch."""
+    """Take in leaves `first`..`last`. Opens its own sessions, one per batch.
+
+    After days without a network there are many: between two batches it leaves the write lock alone for as long as it
+    had it, since the ledger, whose receipts everybody waits for, needs the same lock, and SQLite knows no turns.
+    """
+    pause = threading.Event()
     for start in range(first, last + 1, BATCH):
+        begun = run.clock.monotonic()
         with run.db.write() as db:
             _project(db, run, start, min(last, start + BATCH - 1))
+        if start + BATCH <= last:
+            pause.wait(run.clock.monotonic() - begun)
 
 
 def rebuild(run: Runtime) -> None:
@@ -71,6 +80,7 @@ def rebuild(run: Runtime) -> None:
 
 def _project(db: Session, run: Runtime, first: int, last: int) -> None:
     prefixes: dict[tuple[str, int], int] = {}
+    proofs: dict[str, _Proof] = {}
     for leaf in ledger.leaves(db, first=first, last=last):
         if leaf.kind is not LeafKind.EVENT:
             continue
@@ -80,19 +90,42 @@ def _project(db: Session, run: Runtime, first: int, last: int) -> None:
             heads = ledger.device_heads(db, Scope.system(leaf.tenant_id))
             prefixes |= {(head.device_id, head.generation): head.prefix_seq for head in heads}
         whole = event.header.seq <= prefixes.get(key, 0)
-        _take(db, run, Admitted(event=event, leaf=leaf, whole=whole))
+        admitted = Admitted(event=event, leaf=leaf, whole=whole)
+        _take(db, run, admitted)
+        proofs[event.header.device_id] = _later(proofs.get(event.header.device_id), admitted)
+    for proof in proofs.values():
+        _note_proof(db, proof)
 
 
-def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
-    header, body = admitted.event.header, admitted.event.body
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """What the events of one device in one batch say together: written once, not once an event."""
+
+    header: events.Header  # of the last
+    time_ms: int | None  # the highest without a gap before it
+
+
+def _later(proof: _Proof | None, admitted: Admitted) -> _Proof:
+    header = admitted.event.header
+    times = [proof.time_ms if proof else None, header.time_ms if admitted.whole else None]
+    last = header if proof is None or header.seq >= proof.header.seq else proof.header
+    return _Proof(last, max((time for time in times if time is not None), default=None))
+
+
+def _note_proof(db: Session, proof: _Proof) -> None:
+    header = proof.header
     devices.note_proof(
         db,
         device_id=header.device_id,
         seq=header.seq,
         counter=header.counter,
         firmware=header.firmware,
-        time_ms=header.time_ms if admitted.whole else None,
+        time_ms=proof.time_ms,
     )
+
+
+def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
+    body = admitted.event.body
     tokens.note_event(db, run, admitted.event)
     alarm = devices.note_event(db, run, admitted.event, at=admitted.leaf.admitted_at)
     if alarm is not None:
@@ -107,11 +140,9 @@ def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
         case events.ExtraStroke(strokes=strokes, photo_digest=digest, token_id=token_id):
             _raise_alarm(db, run, admitted, "extra_stroke", {"strokes": strokes}, token_id=token_id)
             _announce(db, run, admitted, digest)
-        case events.Label(photo_digest=digest):
-            _announce(db, run, admitted, digest)
-        case events.Spoiled(preview_digest=preview, photo_digest=digest):
-            _announce(db, run, admitted, preview)
-            _announce(db, run, admitted, digest)
+        case events.Label() | events.Spoiled() as sheet:
+            _announce(db, run, admitted, sheet.preview_digest)
+            _announce(db, run, admitted, sheet.photo_digest)
         case _:
             pass
 
