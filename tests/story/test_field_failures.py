@@ -9,7 +9,7 @@ import pytest
 
 from dashboard.demo.story import Stage
 from dashboard.demo.waiting import until
-from tests.fixtures.running import books, fsck, lay, started, stop_job, wait_for_step
+from tests.fixtures.running import books, lay, started, stop_job, wait_for_step
 
 pytestmark = pytest.mark.usefixtures("logs")
 
@@ -81,4 +81,3 @@ def test_8_a_cable_that_falls_out_in_mid_contract(company: Stage) -> None:
     until("unplug", "the gateway missing it", lambda: not company.at_gateway.device("unplug")["online"])
     broken(company, "reappear")
     one_imprint(company, request_id)
-    fsck(company)
