@@ -80,7 +80,7 @@ class MqttUplink:
                 self._client.tls_set_context(trust_context(settings))
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.max_queued_messages_set(QUEUED)
-        self._client.reconnect_delay_set(1, 8)
+        self._client.reconnect_delay_set(1, 4)
         self._client.on_socket_open = _no_delay
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
