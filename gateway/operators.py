@@ -71,6 +71,8 @@ class Operators:
         def known() -> dict[str, Any] | None:
             return next((one for one in self._people() if one["username"].lower() == username.lower()), None)
 
+        if known() is None:
+            await self.refresh()  # somebody new
         try:
             return await self._sign_in(known(), Method.PIN, pin, username=username)
         except NotKnownHere:
@@ -83,7 +85,13 @@ class Operators:
     async def badge(self, text: str) -> dict[str, Any]:
         """Whoever wears it; the keeper before is signed out. Raises: as `sign_in`."""
         lookup = hashlib.sha256(BADGE_PURPOSE + text.encode()).digest()[:8].hex()
-        person = next((one for one in self._people() if one.get("badge_lookup") == lookup), None)
+
+        def wearer() -> dict[str, Any] | None:
+            return next((one for one in self._people() if one.get("badge_lookup") == lookup), None)
+
+        if wearer() is None:
+            await self.refresh()  # a badge that was given out a moment ago
+        person = wearer()
         here = self._desk.operator
         if person is not None and here is not None and here.get("operator_id") == person["person_id"]:
             return here
