@@ -124,8 +124,7 @@ def test_an_envelope_counts_once(phone: Phone) -> None:
     assert phone.carry(envelope).json()["code"] == "carry_replayed"
 
 
-@pytest.mark.parametrize("field", ["at_ms", "nonce", "method", "path", "content_type", "body", "gateway_id", "mac"])
-def test_an_altered_envelope_is_refused(phone: Phone, field: str) -> None:
+def test_an_altered_envelope_is_refused(phone: Phone) -> None:
     envelope = phone.envelope(f"devices/{DEVICE_ID}/jobs")
     other: dict[str, Any] = {
         "at_ms": envelope["at_ms"] + 1,
@@ -137,14 +136,17 @@ def test_an_altered_envelope_is_refused(phone: Phone, field: str) -> None:
         "gateway_id": "gw-lisbon",
         "mac": "00" * 32,
     }
-    answer = phone.carry(envelope | {field: other[field]})
-    assert (answer.status_code, answer.json()["code"]) == (401, "carry_refused")
+    assert set(other) == set(envelope)
+    for field, value in other.items():
+        answer = phone.carry(envelope | {field: value})
+        assert (answer.status_code, answer.json()["code"]) == (401, "carry_refused"), field
+    assert phone.carry(envelope).status_code == 200
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"gateway_id": 3}', b"\xff" * 40])
-def test_garbage_is_refused(phone: Phone, data: bytes) -> None:
-    answer = phone.client.post("/gateway/v1/carry", content=data)
-    assert (answer.status_code, answer.json()["code"]) == (401, "carry_refused")
+def test_garbage_is_refused(phone: Phone) -> None:
+    for data in (b"", b"{", b"[]", b'{"gateway_id": 3}', b"\xff" * 40, b"x" * 2_100_001):
+        answer = phone.client.post("/gateway/v1/carry", content=data)
+        assert (answer.status_code, answer.json()["code"]) == (401, "carry_refused"), data[:40]
 
 
 def test_an_old_envelope_is_refused(phone: Phone, clock: FixedClock) -> None:
@@ -180,27 +182,27 @@ def test_a_foreign_gateway_reaches_only_its_own_devices(phone: Phone, office: Of
     assert thief.carry(thief.envelope(f"devices/{DEVICE_ID}/jobs")).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "sessions",
-        "pairings",
-        "certificate",
-        "carry",
-        f"blobs/{'0' * 64}",
-        f"devices/{DEVICE_ID}/scans",
-        f"devices/{DEVICE_ID}/labels",
-        f"devices/{DEVICE_ID}/jobs/../../../../api/v1/people",
-        f"devices/{DEVICE_ID}/jobs%2f..",
-        f"devices/{DEVICE_ID}/jobs\n",
-        "../../api/v1/people",
-        "/hello",
-        "",
-    ],
+FORBIDDEN = (
+    "sessions",
+    "pairings",
+    "certificate",
+    "carry",
+    f"blobs/{'0' * 64}",
+    f"devices/{DEVICE_ID}/scans",
+    f"devices/{DEVICE_ID}/labels",
+    f"devices/{DEVICE_ID}/jobs/../../../../api/v1/people",
+    f"devices/{DEVICE_ID}/jobs%2f..",
+    f"devices/{DEVICE_ID}/jobs\n",
+    "../../api/v1/people",
+    "/hello",
+    "",
 )
-def test_other_requests_do_not_travel(phone: Phone, path: str) -> None:
-    answer = phone.carry(phone.envelope(path, method="POST"))
-    assert (answer.status_code, answer.json()["code"]) == (403, "carry_forbidden")
+
+
+def test_other_requests_do_not_travel(phone: Phone) -> None:
+    for path in FORBIDDEN:
+        answer = phone.carry(phone.envelope(path, method="POST"))
+        assert (answer.status_code, answer.json()["code"]) == (403, "carry_forbidden"), path
 
 
 def test_no_header_makes_a_gateway(phone: Phone) -> None:
