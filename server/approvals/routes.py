@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from server.approvals import service
 from server.approvals.errors import (
     BadPlace,
+    BadRange,
     BadWindow,
     DecidedAlready,
     DocumentRefused,
@@ -20,6 +21,7 @@ from server.approvals.errors import (
     NothingToDecide,
     NotYours,
     NotYourStage,
+    OfflineNotAllowed,
     RequestChanged,
     RequestOver,
     SelfApproval,
@@ -38,7 +40,17 @@ from server.seals.errors import NoSuchSeal, SealNotActive
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], responses=errors(NotSignedIn, RoleMissing))
 
-_REFUSALS = errors(DocumentRefused, NoSuchSeal, SealNotActive, BadPlace, TooManyStrokes, BadWindow, KeeperNotAllowed)
+_REFUSALS = errors(
+    DocumentRefused,
+    NoSuchSeal,
+    SealNotActive,
+    BadPlace,
+    BadRange,
+    TooManyStrokes,
+    OfflineNotAllowed,
+    BadWindow,
+    KeeperNotAllowed,
+)
 
 
 @router.get("/inbox")

@@ -27,7 +27,6 @@ from server.inspection.service import StrokeAt
 from server.jobs import service as jobs
 from server.tokens import service as tokens
 from server.tokens.errors import NoSuchToken, WrongStroke
-from server.tokens.models import SpoiledSheet
 from server.tokens.schemas import SpoiledOut, TokenRead
 
 TELL: Final = "notices.spoiled"
@@ -143,20 +142,8 @@ def _withdraw(db: Session, run: Runtime, row: Stroke, sheet: _Sheet) -> None:
         public={"since_ms": run.now()},
         private={"reason": "spoiled sheet", "by": sheet.token.operator_id},
     )
-    spoiled = SpoiledSheet(
-        id=run.new_id(),
-        created_at=run.now(),
-        tenant_id=row.tenant_id,
-        branch_path=row.branch_path,
-        request_id=row.request_id,
-        device_id=row.device_id,
-        token_id=row.token_id,
-        stroke=row.stroke,
-        preview_digest=sheet.body.preview_digest,
-        photo_digest=sheet.body.photo_digest,
-        leaf_hash=leaf_hash,
-    )
-    tokens.spoil(db, run, spoiled)
+    photos = (sheet.body.preview_digest, sheet.body.photo_digest)
+    tokens.spoil(db, run, token_id=row.token_id, stroke=row.stroke, photos=photos, leaf_hash=leaf_hash)
     row.state = "spoiled"
     db.add(row)
     db.flush()

@@ -59,11 +59,6 @@ def spoiled(db: Session, token_id: bytes, stroke: int) -> SpoiledSheet | None:
     return db.exec(query).one_or_none()
 
 
-def spoiled_of_request(db: Session, tenant_id: UUID, request_id: UUID) -> Sequence[SpoiledSheet]:
-    query = select(SpoiledSheet).where(SpoiledSheet.tenant_id == tenant_id, SpoiledSheet.request_id == request_id)
-    return db.exec(query.order_by(col(SpoiledSheet.created_at))).all()
-
-
 def last_voucher_counter(db: Session, device_id: str) -> int:
     query = select(func.max(StampToken.voucher_counter)).where(StampToken.device_id == device_id)
     return db.exec(query).one() or 0

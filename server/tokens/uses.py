@@ -20,6 +20,7 @@ from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
 from server.tokens import labels, store
+from server.tokens.errors import NoSuchToken
 from server.tokens.models import SpoiledSheet, StampToken, StrokeUse
 from server.tokens.schemas import StrokeState
 
@@ -94,15 +95,35 @@ def note_event(db: Session, run: Runtime, event: Event) -> None:
     _finish_if_complete(db, run, token)
 
 
-def spoil(db: Session, run: Runtime, sheet: SpoiledSheet) -> None:
-    """The sheet of this stroke was cancelled and photographed: its place is free, its use stays consumed."""
-    db.add(sheet)
+def spoil(
+    db: Session, run: Runtime, *, token_id: bytes, stroke: int, photos: tuple[bytes, bytes], leaf_hash: bytes
+) -> None:
+    """The sheet of this stroke was cancelled and photographed: its place is free, its use stays consumed.
+
+    `photos`: digests of preview and photo; `leaf_hash`: the entry that withdrew its code. Raises: NoSuchToken.
+    """
+    token = store.token(db, token_id, lock=True)
+    if token is None:
+        raise NoSuchToken
+    db.add(
+        SpoiledSheet(
+            id=run.new_id(),
+            created_at=run.now(),
+            tenant_id=token.tenant_id,
+            branch_path=token.branch_path,
+            request_id=token.request_id,
+            device_id=token.device_id,
+            token_id=token_id,
+            stroke=stroke,
+            preview_digest=photos[0],
+            photo_digest=photos[1],
+            leaf_hash=leaf_hash,
+        )
+    )
     db.flush()
-    token = store.token(db, sheet.token_id, lock=True)
-    if token is not None:
-        _set(db, run, token, sheet.stroke, StrokeState.SPOILED)
-        db.flush()
-        approvals.reopen(db, run, tenant_id=token.tenant_id, request_id=token.request_id)
+    _set(db, run, token, stroke, StrokeState.SPOILED)
+    db.flush()
+    approvals.reopen(db, run, tenant_id=token.tenant_id, request_id=token.request_id)
 
 
 def spoiled(db: Session, token_id: bytes, stroke: int) -> bool:

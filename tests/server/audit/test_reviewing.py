@@ -44,7 +44,7 @@ def decide(office: Office, person: PersonRead, token: TokenOut, stroke: int, *, 
         )
 
 
-def statuses(office: Office) -> list[str]:
+def statuses(office: Office) -> list[int]:
     office.deliver()
     refresh(office.run)
     with office.run.db.read() as db:
