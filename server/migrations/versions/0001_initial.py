@@ -239,12 +239,31 @@ def upgrade() -> None:
     )
     op.create_index("ix_keeper_session_device", "keeper_session", ["device_id", "person_id"], unique=False)
     op.create_table(
+        "ledger_anchor",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("authority", sa.String(), nullable=False),
+        sa.Column("own", sa.Boolean(), nullable=False),
+        sa.Column("stamped_at", db.UtcDateTime(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("size", "authority"),
+    )
+    op.create_table(
         "ledger_checkpoint",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.Column("note", sa.String(), nullable=False),
+        sa.Column("published_at", db.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("size"),
+    )
+    op.create_table(
+        "ledger_cosignature",
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("time", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("line", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("size", "name"),
     )
     op.create_table(
         "ledger_device_head",
@@ -393,6 +412,16 @@ def upgrade() -> None:
         sa.Column("width", sa.Integer(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("level", "idx"),
+    )
+    op.create_table(
+        "ledger_witness",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("seen_at", db.UtcDateTime(), nullable=True),
+        sa.Column("asked_at", db.UtcDateTime(), nullable=True),
+        sa.Column("trouble", sa.String(), nullable=False),
+        sa.Column("detail", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "mounted_head",
@@ -1097,6 +1126,7 @@ def downgrade() -> None:
     op.drop_table("pairing")
     op.drop_table("page_picture")
     op.drop_table("mounted_head")
+    op.drop_table("ledger_witness")
     op.drop_table("ledger_tile")
     op.drop_table("ledger_ref")
     op.drop_table("ledger_receipt")
@@ -1115,7 +1145,9 @@ def downgrade() -> None:
     op.drop_table("ledger_entry")
     op.drop_table("ledger_device_key")
     op.drop_table("ledger_device_head")
+    op.drop_table("ledger_cosignature")
     op.drop_table("ledger_checkpoint")
+    op.drop_table("ledger_anchor")
     op.drop_index("ix_keeper_session_device", table_name="keeper_session")
     op.drop_table("keeper_session")
     op.drop_index("ix_job_due", table_name="job")
