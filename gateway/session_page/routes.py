@@ -36,6 +36,7 @@ HEADERS: Final = {
 LOOKS: Final = ("large", "left")
 """What a keeper may set for this phone: large text, and buttons for the left hand."""
 LOOK_COOKIE: Final = "look"
+SAID_FOR_MS: Final = 30_000
 YEAR_S: Final = 365 * 24 * 3600
 
 
@@ -68,7 +69,9 @@ class _Pages:
         self._headquarters = f"{server.scheme}://{server.netloc}"
         self._headers = HEADERS | {"Content-Security-Policy": POLICY.format(headquarters=self._headquarters)}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._trouble: dict[str, str] = {}  # what the last tap at a device ran into
+        self._trouble: dict[
+            str, tuple[str, int]
+        ] = {}  # what the last tap at a device ran into, and until when to say so
         self._files = StaticFiles(packages=[("gateway.session_page", "static")])
         self._environment = Environment(
             loader=PackageLoader("gateway.session_page"),
@@ -116,7 +119,9 @@ class _Pages:
             return self._page(request, "home.html", devices=state["devices"], status=404)
         _ = self._words(request)
         now_ms = self._clock.now_ms()
-        trouble = self._trouble.pop(device_id, "")
+        trouble, until_ms = self._trouble.get(device_id, ("", 0))
+        if now_ms > until_ms:
+            trouble = ""
         jobs: list[dict[str, Any]] = []
         agent = self._gateway.device(device_id)
         picking = device["session"]["step"] == "pick" and not device["session"]["stopped"]
@@ -150,11 +155,14 @@ class _Pages:
             else:
                 await act(agent, action, form)
         except GatewayError as error:
-            self._trouble[device_id] = str(error)
+            self._say(device_id, str(error))
         else:
-            if action in _SAID:
-                self._trouble[device_id] = _(_SAID[action])
+            self._say(device_id, _(_SAID[action]) if action in _SAID else "")
         return RedirectResponse(f"/devices/{device_id}", status_code=303)
+
+    def _say(self, device_id: str, text: str) -> None:
+        """On this device's screen until the next tap, or until it was read."""
+        self._trouble[device_id] = (text, self._clock.now_ms() + SAID_FOR_MS)
 
     def _spawn(self, agent: DeviceAgent) -> None:
         task = asyncio.get_running_loop().create_task(self._pair(agent))
@@ -165,7 +173,7 @@ class _Pages:
         try:
             await pair_device(agent, self._gateway.head_office)
         except GatewayError as error:
-            self._trouble[agent.device_id] = str(error)
+            self._say(agent.device_id, str(error))
         self._gateway.changes.tell()
 
     def _with_photos(self, agent: DeviceAgent | None, screen: Screen) -> Screen:
