@@ -63,13 +63,10 @@ def _outbox(folder: Path, *, durable: bool) -> None:
         outbox.keep(kept, photos=[(DEVICE, photo(at)) for at in batch])
         seq = batch[-1]
         say(f"kept {seq}")
-        for event in kept:
-            outbox.mark_sent(event)
         if number % 3 == 2:
             settled = seq - 2
             say(f"settling {settled}")
-            outbox.settle(DEVICE, 1, settled)
-            outbox.photo_settled(photo(settled))
+            outbox.settle(DEVICE, 1, settled, photos=[photo(settled)])
     outbox.close()
 
 
