@@ -163,6 +163,9 @@ class Stamping:
         except DeviceRefused as error:
             if voucher is not None and error.name in ("VOUCHER_SPENT", "EXPIRED", "REPLAYED", "OLD_EPOCH"):
                 self._office.notebook.drop_voucher(voucher.token_id)
+            if error.name == "OPERATOR_NEEDED":
+                self._desk.operator = None  # it learned of people after this one signed in
+                raise OutOfOrder("The device asks who you are. Sign in once more, then pick the job again.") from error
             raise
         if voucher is not None:
             self._office.notebook.drop_voucher(voucher.token_id)
@@ -282,7 +285,7 @@ def _started(job: dict[str, Any], token: Token | None, granted: messages.Granted
         plan = Plan(**{f: getattr(plan, f) for f in plan.__slots__} | {"mode": mode, "page_check": check})
         if seal.mode & Mode.SWEEP and seal.first_page is not None and seal.last_page is not None:
             sweep = seal.last_page - seal.first_page + 1
-        until = now_ms + seal.window_s * 1000 if token.exi_s is not None else token.expires_at * 1000
+        until = now_ms + token.exi_s * 1000 if token.exi_s is not None else token.expires_at * 1000
     return facts.Started(
         plan=plan, token_id=granted.token_id.hex(), strokes=granted.strokes_left, sweep_pages=sweep, until_ms=until
     )

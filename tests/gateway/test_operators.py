@@ -9,7 +9,7 @@ import pytest
 
 from firmware_protocol import messages, operators, tokens
 from firmware_protocol.tokens import Mode, SealClaims, Token
-from gateway.errors import HeadOfficeRefused, HeadOfficeUnreachable, NotKnownHere
+from gateway.errors import HeadOfficeRefused, HeadOfficeUnreachable, NotKnownHere, OutOfOrder
 from gateway.rules.session import Step
 from tests.gateway.stand import STATUS, TOKEN, Stand, at_desk, refusal
 from tests.gateway.test_desk import Key
@@ -136,6 +136,23 @@ def test_a_badge_of_nobody_is_said_so_and_the_same_badge_twice_changes_nothing(t
     at_desk(tmp_path, work)
 
 
+def test_a_device_that_learned_of_people_later_asks_again_who_is_there(tmp_path: Path) -> None:
+    async def work(stand: Stand) -> None:
+        stand.desk.operator = {"operator_id": "p-kim", "name": "Kim", "at_device": False}
+
+        def sent() -> dict[str, Any]:
+            stand.carrying.down("token", bound_token(stand))
+            return {}
+
+        stand.head_office.says |= {"jobs": [[JOB | {"mode": "single"}]], "token": [sent]}
+        stand.device.answers[messages.TokenRequest] = refusal("OPERATOR_NEEDED")
+        with pytest.raises(OutOfOrder, match="Sign in once more"):
+            await stand.stamping.start("r1")
+        assert stand.desk.operator is None
+
+    at_desk(tmp_path, work)
+
+
 def test_a_device_that_was_started_again_signed_its_operator_out(tmp_path: Path) -> None:
     async def work(stand: Stand) -> None:
         stand.desk.operator = {"operator_id": "p-kim", "name": "Kim", "at_device": True}
@@ -149,18 +166,36 @@ def test_a_device_that_was_started_again_signed_its_operator_out(tmp_path: Path)
 # Vouchers
 
 
+SEAL = SealClaims(
+    slot=0,
+    max_strokes=1,
+    policy=0,
+    epoch=1,
+    window_s=60,
+    document_digest=bytes(32),
+    head_id=bytes(8),
+)
+
+
+def bound_token(stand: Stand) -> bytes:
+    """For the nonce that the scripted device gives."""
+    now = stand.clock.now // 1000
+    token = Token(
+        device_id="CB-TEST",
+        issued_at=now,
+        not_before=now,
+        expires_at=now + 600,
+        token_id=TOKEN,
+        seal=SEAL,
+        nonce=bytes(16),
+        exi_s=300,
+    )
+    return tokens.issue(token, key=Key())
+
+
 def voucher(stand: Stand) -> bytes:
     now = stand.clock.now // 1000
-    seal = SealClaims(
-        slot=0,
-        max_strokes=1,
-        policy=int(Mode.VOUCHER) | 2,
-        epoch=1,
-        window_s=60,
-        document_digest=bytes(32),
-        head_id=bytes(8),
-        voucher_counter=7,
-    )
+    seal = replace(SEAL, policy=int(Mode.VOUCHER) | 2, voucher_counter=7)
     token = Token(device_id="CB-TEST", issued_at=now, not_before=now, expires_at=now + 3600, token_id=TOKEN, seal=seal)
     return tokens.issue(token, key=Key())
 
