@@ -1,13 +1,14 @@
 """Seals: what they look like, where their heads sit, who must approve, their public status."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
 
 from dashboard.view.rules import rule_sentence
 from dashboard.web.rendering import pages_of
-from dashboard.web.viewer import Me
+from dashboard.web.viewer import Administrator, Me
 from server.core.db import DbRead
 from server.core.scope import Scope
 from server.devices import service as devices
@@ -48,6 +49,28 @@ def show_seal(request: Request, seal_id: UUID, db: DbRead, run: Run, me: Me) -> 
         entries=ledger.find(db, me.scope, ref=f"seal:{seal_id}", limit=12),
         status_url=f"{run.settings.public_url}/seal/{public_id(seal_id.bytes)}",
     )
+
+
+@router.post("/{seal_id}/stamping")
+def set_stamping(
+    *,
+    seal_id: UUID,
+    run: Run,
+    me: Administrator,
+    max_offline_strokes: Annotated[int, Form(ge=0, le=20)] = 0,
+    sweep_required: Annotated[bool, Form()] = False,
+    sweep_from_pages: Annotated[int, Form(ge=0, le=1000)] = 0,
+) -> Response:
+    """What stamping with this seal needs, for requests submitted from now on; who must approve stays as it is."""
+    with run.db.write() as db:
+        rule = seals.seal(db, me.scope, seal_id).rule
+        changed = {
+            "max_offline_strokes": max_offline_strokes,
+            "sweep_required": sweep_required,
+            "sweep_from_pages": sweep_from_pages,
+        }
+        seals.set_rule(db, run, me.scope, seal_id=seal_id, rule=rule.model_copy(update=changed))
+    return RedirectResponse(f"/seals/{seal_id}", status_code=303)
 
 
 @router.get("/{seal_id}/specimen.png")

@@ -108,3 +108,14 @@ def test_a_request_says_how_it_is_stamped(site: Site) -> None:
     expect(clerk.get_by_text("The pages are bound or stapled.")).to_be_visible()
     expect(clerk.get_by_text("Every page is leafed through under the camera first.")).to_be_visible()
     look(clerk, "request-straddle")
+
+
+def test_an_administrator_sets_what_stamping_with_a_seal_needs(site: Site) -> None:
+    admin = site.signed_in("admin")
+    admin.goto(f"/seals/{site.company.seal.id}")
+    admin.get_by_label("Imprints without headquarters, at most").fill("2")
+    admin.get_by_label("Leaf through every document").check()
+    admin.get_by_role("button", name="Save the rule").click()
+    expect(admin.get_by_label("Imprints without headquarters, at most")).to_have_value("2")
+    look(admin, "seal-stamping")
+    assert site.company.submitted().leaf_through
