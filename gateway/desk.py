@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 
 from gateway.connection import Connection, Office
-from gateway.errors import DeviceRefused, GatewayError, NoRoom
+from gateway.errors import DeviceRefused, GatewayError, NoRoom, OutOfOrder
 from gateway.notebook import Leftover, Note
 from gateway.rules import facts
 from gateway.rules import session as rules
@@ -91,6 +91,15 @@ class Desk:
                 at_ms=self.office.clock.now_ms(),
             )
         )
+
+    def settle(self, name: str) -> None:
+        """A leftover was dealt with. `name`: TOKEN-STROKE-KIND, as the page gives it back. Raises: OutOfOrder."""
+        for left in self.office.notebook.leftovers(self.device.device_id):
+            if name == f"{left.token_id}-{left.stroke}-{left.kind}":
+                self.office.notebook.settle(left.token_id, left.stroke, left.kind)
+                self.note("settled", about=left.title, words=left.kind)
+                return
+        raise OutOfOrder("This is not in the list any more.")
 
     def show(self, name: str, picture: bytes) -> None:
         """Keep a photo for the page under `name`: page, or TOKEN-STROKE."""

@@ -3,7 +3,7 @@
 from gateway.device import DeviceAgent
 
 ACTIONS = frozenset(
-    {"sign-in", "sign-out", "badge", "start", "abort", "reason", "redo", "alarm", "label", "pair", "scan"}
+    {"sign-in", "sign-out", "badge", "start", "abort", "reason", "redo", "alarm", "label", "settle", "pair", "scan"}
 )
 
 
@@ -30,5 +30,7 @@ async def act(agent: DeviceAgent, action: str, form: dict[str, str]) -> None:  #
             agent.sticking.leave()
         case "label":
             await agent.sticking.print(again=True)
+        case "settle":
+            agent.desk.settle(form.get("name", ""))
         case "scan":
             await agent.stamping.scan()

@@ -115,6 +115,7 @@ def pick(device: Facts, jobs: Sequence[Facts], _: Translate, trouble: str) -> Sc
         lines=(*lines, *_leftovers(device, _)),
         jobs=tuple(mine),
         extra=(
+            *_settling(device, _),
             Action(path="scan", text=_("Photograph paper for a new request")),
             Action(path="sign-out", text=_("Sign out %(name)s") % {"name": device["operator"].get("name", "")}),
         ),
@@ -130,4 +131,16 @@ def _leftovers(device: Facts, _: Translate) -> list[str]:
         words[left["kind"]] % {"title": left["title"], "n": left["stroke"]}
         for left in device.get("leftovers", ())
         if left["kind"] in words
+    ]
+
+
+def _settling(device: Facts, _: Translate) -> list[Action]:
+    return [
+        Action(
+            path="settle",
+            text=_("Dealt with: %(title)s, imprint %(n)s") % {"title": left["title"], "n": left["stroke"]},
+            name="name",
+            value=f"{left['token_id']}-{left['stroke']}-{left['kind']}",
+        )
+        for left in device.get("leftovers", ())
     ]

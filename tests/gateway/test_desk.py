@@ -332,6 +332,11 @@ def test_a_printer_without_labels_leaves_the_imprint_in_the_list(tmp_path: Path)
         stand.sticking.leave()
         assert stand.desk.session.step is Step.DONE
         assert [left.kind for left in stand.notebook.leftovers("CB-TEST")] == ["label_missing"]
+        with pytest.raises(OutOfOrder):
+            stand.desk.settle("another")
+        stand.desk.settle(f"{TOKEN.hex()}-1-label_missing")
+        assert stand.notebook.leftovers("CB-TEST") == []
+        assert stand.notebook.notes("CB-TEST")[0].kind == "settled"
         assert stand.labels.open_labels() == []
 
     at_desk(tmp_path, work, printer=printer)

@@ -96,6 +96,9 @@ class ScriptedDevice:
     async def print(self, *, again: bool) -> None:
         self.asked.append(f"print {again}")
 
+    def settle(self, name: str) -> None:
+        self.asked.append(f"settle {name}")
+
     def leave(self) -> None:
         self.asked.append("leave")
         self.step(happened.LabelEnded(stroke=1, confirmed=False))

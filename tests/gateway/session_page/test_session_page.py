@@ -77,6 +77,30 @@ def test_a_wrong_page_names_what_happened_whether_work_is_safe_and_what_next(dev
     assert shown.cue == "alarm"
 
 
+def test_what_is_left_over_of_finished_jobs_is_listed_until_it_is_dealt_with(ask: Ask, device: ScriptedDevice) -> None:
+    device.operator = {"operator_id": "o1", "name": "Kim"}
+    left = {"kind": "label_missing", "title": "Lease", "stroke": 2, "token_id": TOKEN}
+    device.facts = {"leftovers": [left]}
+    text = ask("GET", PAGE).text
+    assert "Stamped, label missing: Lease, imprint 2" in text
+    assert f'name="name" value="{TOKEN}-2-label_missing"' in text
+    ask("POST", f"{PAGE}/settle", data={"name": f"{TOKEN}-2-label_missing"})
+    assert device.asked == [f"settle {TOKEN}-2-label_missing"]
+
+
+def test_what_a_tap_ran_into_stays_until_the_next_tap(ask: Ask) -> None:
+    ask("POST", f"{PAGE}/sign-in", data={"username": "kim", "pin": "0000"})
+    for _ in range(2):  # the page refreshes itself at once
+        assert "The name or the PIN is not right." in ask("GET", PAGE).text
+    ask("POST", f"{PAGE}/sign-in", data={"username": "kim", "pin": "4711"})
+    assert "The name or the PIN is not right." not in ask("GET", PAGE).text
+
+
+def test_a_phone_may_reach_headquarters_and_nobody_else(ask: Ask) -> None:
+    policy = ask("GET", PAGE).headers["content-security-policy"]
+    assert "connect-src 'self' https://hq.example:8443;" in policy
+
+
 def test_what_waits_is_counted_while_headquarters_is_out_of_reach(ask: Ask, gateway: ScriptedGateway) -> None:
     assert 'class="banner"' not in ask("GET", PAGE).text
     gateway.uplink, gateway.waiting = False, {"events": 7, "photos": 5}
