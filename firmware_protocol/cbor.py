@@ -43,31 +43,34 @@ def decode_map(data: bytes) -> dict[int, Any]:
 
 
 _LEAVES: Final = frozenset((bytes, str, bool, type(None)))
+_INT_ONLY: Final = {int}
 
 
 def _check(value: object, *, depth: int) -> None:
     """Leaves are looked at before the call: most of a message is leaves."""
     if depth > MAX_DEPTH:
         raise Malformed(f"nested deeper than {MAX_DEPTH}")
-    if isinstance(value, int):
-        if not _INT_MIN <= value <= _INT_MAX:
-            raise Malformed("integer beyond 64 bits")
-    elif isinstance(value, list | dict):
+    if isinstance(value, list | dict):
         inside = value if isinstance(value, list) else [*value, *value.values()]
         for item in inside:
-            if type(item) not in _LEAVES:
+            kind = type(item)
+            if kind is int:
+                if not _INT_MIN <= item <= _INT_MAX:
+                    raise Malformed("integer beyond 64 bits")
+            elif kind not in _LEAVES:
                 _check(item, depth=depth + 1)
         if isinstance(value, dict) and not _sorted(value):
             raise Malformed("the keys of a map are not in order (RFC 8949 section 4.2.1)")
+    elif type(value) is int:
+        if not _INT_MIN <= value <= _INT_MAX:
+            raise Malformed("integer beyond 64 bits")
     elif type(value) not in _LEAVES:
         raise Malformed(f"{type(value).__name__} is not allowed here")
 
 
 def _sorted(value: dict[Any, Any]) -> bool:
     """Whether the keys stand as `encode` would put them; duplicates were lost in reading and show in the length."""
-    last = -1
-    for key in value:
-        if type(key) is not int or key <= last:
-            return list(value) == list(cbor2.loads(encode(dict.fromkeys(value))))
-        last = key
-    return True
+    keys = list(value)
+    if not keys or (set(map(type, keys)) == _INT_ONLY and keys[0] >= 0 and keys == sorted(keys)):
+        return True
+    return keys == list(cbor2.loads(encode(dict.fromkeys(value))))

@@ -36,6 +36,23 @@ class _Plan:
     fields: dict[int, _Field]
     required: tuple[_Field, ...]
     grows: bool
+    shapes: dict[tuple[int, ...], "_Shape"]  # of maps read before, by their labels
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Shape:
+    """All that can be said of a map of plain values from its labels: one comparison instead of one a field."""
+
+    names: tuple[str, ...]
+    kinds: tuple[type, ...]  # of the labels, then of the values
+    numbers: tuple[int, ...]  # places of integers, none of them negative
+    sizes: tuple[tuple[int, int], ...]  # place, exact length
+    mosts: tuple[tuple[int, int], ...]  # place, longest
+    enums: tuple[tuple[int, Mapping[int, IntEnum]], ...]  # place, what a number means
+
+
+_MOST_SHAPES = 64
+"""Remembered for one class; a class with more optional fields than that is read the long way."""
 
 
 def label(number: int, *, size: int | None = None, most: int | None = None, optional: bool = False) -> Any:  # noqa: ANN401 - dataclass field
@@ -62,6 +79,17 @@ def from_map(cls: type[T], data: Mapping[int, Any]) -> T:
     Raises: UnknownClaim for an unknown label, Malformed for anything else that does not fit.
     """
     plan = _plan(cls)
+    labels = tuple(data)
+    shape = plan.shapes.get(labels)
+    if shape is not None:
+        arguments = _quickly(shape, data)
+        if arguments is not None:
+            return cls(**arguments)
+    return _from_map_slowly(cls, plan, data)
+
+
+def _from_map_slowly(cls: type[T], plan: "_Plan", data: Mapping[int, Any]) -> T:
+    """Field by field, with words for what does not fit; what fits is remembered by its shape."""
     if not (plan.grows or data.keys() <= plan.fields.keys()):
         raise _no_label(cls, plan, data)
     arguments: dict[str, Any] = {}
@@ -74,7 +102,53 @@ def from_map(cls: type[T], data: Mapping[int, Any]) -> T:
     for field in plan.required:
         if field.name not in arguments:
             raise Malformed(f"{cls.__name__} lacks label {field.number} ({field.name})")
+    if len(plan.shapes) < _MOST_SHAPES and len(arguments) == len(data):
+        shape = _shape_of([plan.fields[number] for number in data])
+        if shape is not None:
+            plan.shapes[tuple(data)] = shape
     return cls(**arguments)
+
+
+def _quickly(shape: _Shape, data: Mapping[int, Any]) -> dict[str, Any] | None:
+    """The arguments, or None when a value does not fit or needs a closer look."""
+    values = list(data.values())
+    if (*map(type, data), *map(type, values)) != shape.kinds:
+        return None
+    for place in shape.numbers:
+        if values[place] < 0:
+            return None
+    for place, size in shape.sizes:
+        if len(values[place]) != size:
+            return None
+    for place, most in shape.mosts:
+        if len(values[place]) > most:
+            return None
+    for place, meanings in shape.enums:
+        if values[place] not in meanings:
+            return None
+        values[place] = meanings[values[place]]
+    return dict(zip(shape.names, values, strict=True))
+
+
+def _shape_of(fields: list[_Field]) -> _Shape | None:
+    """None when one of them is more than a number, a truth, bytes or text."""
+    enums = [
+        (place, {int(member): member for member in field.kind})
+        for place, field in enumerate(fields)
+        if isinstance(field.kind, type) and issubclass(field.kind, IntEnum)
+    ]
+    enumerated = {place for place, _ in enums}
+    kinds = [int if place in enumerated else field.kind for place, field in enumerate(fields)]
+    if not all(kind in (int, bool, bytes, str) for kind in kinds):
+        return None
+    return _Shape(
+        names=tuple(field.name for field in fields),
+        kinds=(*(int for _ in fields), *kinds),
+        numbers=tuple(place for place, kind in enumerate(kinds) if kind is int and place not in enumerated),
+        sizes=tuple((place, field.size) for place, field in enumerate(fields) if field.size is not None),
+        mosts=tuple((place, field.most) for place, field in enumerate(fields) if field.most is not None),
+        enums=tuple(enums),
+    )
 
 
 def _no_label(cls: type, plan: "_Plan", data: Mapping[int, Any]) -> Malformed:
@@ -168,6 +242,7 @@ def _cached_plan(cls: Any) -> _Plan:  # noqa: ANN401 - as above
         fields={field.number: field for field in fields},
         required=tuple(field for field in fields if not field.optional),
         grows=getattr(cls, "GROWS", False),
+        shapes={},
     )
 
 
