@@ -5,12 +5,12 @@ is left over from finished jobs. Nothing here opens a device: it holds signed by
 """
 
 import json
-import sqlite3
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.durable import open_durable
 from gateway.outbox import room
 from gateway.rules.state import Imprint, Plan, Session, Step, Sticker
 
@@ -72,10 +72,7 @@ class Notebook:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        self._db = open_durable(path, schema=_SCHEMA)
 
     def close(self) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.durable import open_durable
 from gateway.errors import NoRoom
 
 _NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
@@ -49,13 +50,7 @@ class Outbox:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        (synchronous,) = self._db.execute("PRAGMA synchronous").fetchone()
-        if synchronous != 2:
-            raise sqlite3.OperationalError("synchronous=FULL was not accepted")
-        self._db.executescript(_SCHEMA)
+        self._db = open_durable(path, schema=_SCHEMA)
         self._events: int = self._db.execute("SELECT count(*) FROM event").fetchone()[0]
         self._photos: int = self._db.execute("SELECT count(*) FROM photo WHERE uploaded = 0").fetchone()[0]
 

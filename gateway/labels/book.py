@@ -5,12 +5,12 @@ always be known as one. Headquarters hears of each outcome once it can be reache
 """
 
 import hashlib
-import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.durable import open_durable
 from gateway.labels.errors import AlreadyPrinted, UnknownLabel
 from gateway.labels.label import Label, LabelOutcome, Printed
 
@@ -54,13 +54,7 @@ class LabelBook:
     def __init__(self, path: Path) -> None:
         """What was printing when the power went is unsure from now on."""
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        (synchronous,) = self._db.execute("PRAGMA synchronous").fetchone()
-        if synchronous != 2:
-            raise sqlite3.OperationalError("synchronous=FULL was not accepted")
-        self._db.executescript(_SCHEMA)
+        self._db = open_durable(path, schema=_SCHEMA)
         self._db.execute("UPDATE label SET outcome = ? WHERE outcome = ?", (LabelOutcome.UNSURE, LabelOutcome.PRINTING))
 
     def close(self) -> None:
