@@ -76,5 +76,6 @@ setInterval(() => {
 
 listen(async (badge) => {
   await fetch(`/devices/${document.body.dataset.device}/badge`, { method: "POST", body: new URLSearchParams({ badge }) });
+  document.activeElement?.blur(); // the answer is shown even where somebody was typing
   refresh();
 });
