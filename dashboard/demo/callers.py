@@ -21,6 +21,7 @@ class Caller:
     def __init__(self, base_url: str, *, ca_file: str | None = None) -> None:
         import ssl
 
+        self.base_url = base_url
         verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
         headers = {"Origin": base_url}
         self._client = httpx.Client(base_url=base_url, verify=verify, timeout=TIMEOUT, headers=headers, trust_env=False)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dashboard.bench import links
+from dashboard.bench import _links
 
 
 def test_both_links_carry_a_burst_through_shipped_code() -> None:
