@@ -28,7 +28,7 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any CBOR value
         value = cbor2.loads(data)
     except Exception as error:
         raise Malformed("not CBOR") from error
-    _check(value, depth=0)
+    _check([value], depth=-1)
     if cbor2.dumps(value) != data:  # in the order it came; _check looked at that order
         raise Malformed("not deterministic CBOR (RFC 8949 section 4.2.1), or bytes after its end")
     return value
@@ -47,25 +47,20 @@ _INT_ONLY: Final = {int}
 
 
 def _check(value: object, *, depth: int) -> None:
-    """Leaves are looked at before the call: most of a message is leaves."""
+    """What stands inside an array or a map; leaves are looked at here, without a call: most of a message is leaves."""
     if depth > MAX_DEPTH:
         raise Malformed(f"nested deeper than {MAX_DEPTH}")
-    if isinstance(value, list | dict):
-        inside = value if isinstance(value, list) else [*value, *value.values()]
-        for item in inside:
-            kind = type(item)
-            if kind is int:
-                if not _INT_MIN <= item <= _INT_MAX:
-                    raise Malformed("integer beyond 64 bits")
-            elif kind not in _LEAVES:
-                _check(item, depth=depth + 1)
-        if isinstance(value, dict) and not _sorted(value):
-            raise Malformed("the keys of a map are not in order (RFC 8949 section 4.2.1)")
-    elif type(value) is int:
-        if not _INT_MIN <= value <= _INT_MAX:
-            raise Malformed("integer beyond 64 bits")
-    elif type(value) not in _LEAVES:
+    if not isinstance(value, list | dict):
         raise Malformed(f"{type(value).__name__} is not allowed here")
+    for item in value if isinstance(value, list) else [*value, *value.values()]:
+        kind = type(item)
+        if kind is int:
+            if not _INT_MIN <= item <= _INT_MAX:
+                raise Malformed("integer beyond 64 bits")
+        elif kind not in _LEAVES:
+            _check(item, depth=depth + 1)
+    if isinstance(value, dict) and not _sorted(value):
+        raise Malformed("the keys of a map are not in order (RFC 8949 section 4.2.1)")
 
 
 def _sorted(value: dict[Any, Any]) -> bool:
