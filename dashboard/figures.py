@@ -32,10 +32,14 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line asked for. `quick`: under 20 s, and the report says so."""
+    """What the command line asked for. `quick`: under 20 s, and the report says so. `schedules`: how many, None: as
+    many as the campaign thinks right. `replay`: a seed was named and nothing else, so tell that one schedule.
+    """
 
     quick: bool
     seed: int
+    schedules: int | None = None
+    replay: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ def campaign(
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Under 20 s; too short to quote.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeat the schedules of a run; else drawn, and printed.")] = None,
+    schedules: Annotated[int | None, typer.Option(min=1, help="How many schedules, where a campaign has them.")] = None,
 ) -> None:
     """Run one campaign of fault schedules, fuzzing or soaking. Exit 0 when it ran, whatever it found."""
-    measure("dashboard.campaign", name, as_one_line=json, quick=quick, seed=seed)
+    measure("dashboard.campaign", name, as_one_line=json, quick=quick, seed=seed, schedules=schedules)

@@ -41,6 +41,21 @@ class _Waiting:
     wait_s: float
 
 
+def receipts_for(chain_key: ChainKey, facts: ReceiptFacts) -> list[Receipt]:
+    """What a device may forget by these facts: one receipt, or more when many photos are named."""
+    device_id, generation = chain_key
+    return [
+        Receipt(
+            device_id=device_id,
+            generation=generation,
+            up_to_seq=facts.up_to_seq,
+            chain_hash=events.chain_hash(facts.leaf),
+            photo_digests=tuple(facts.photos[start : start + MAX_RECEIPT_PHOTOS]),
+        )
+        for start in range(0, max(1, len(facts.photos)), MAX_RECEIPT_PHOTOS)
+    ]
+
+
 class ReceiptDesk:
     """Signs receipts and keeps in memory which are unacknowledged. Not thread-safe."""
 
@@ -101,20 +116,12 @@ class ReceiptDesk:
         return found
 
     def _sign(self, chain_key: ChainKey, facts: ReceiptFacts) -> list[OutgoingReceipt]:
-        device_id, generation = chain_key
         outgoing = []
         self._newest[chain_key] = set()
-        for start in range(0, max(1, len(facts.photos)), MAX_RECEIPT_PHOTOS):
-            receipt = Receipt(
-                device_id=device_id,
-                generation=generation,
-                up_to_seq=facts.up_to_seq,
-                chain_hash=events.chain_hash(facts.leaf),
-                photo_digests=tuple(facts.photos[start : start + MAX_RECEIPT_PHOTOS]),
-            )
+        for receipt in receipts_for(chain_key, facts):
             data = orders.sign(receipt, key=self._signer)
             self._remember(chain_key, data, receipt)
-            outgoing.append(OutgoingReceipt(gateway_id=facts.gateway_id, device_id=device_id, data=data))
+            outgoing.append(OutgoingReceipt(gateway_id=facts.gateway_id, device_id=receipt.device_id, data=data))
         return outgoing
 
     def _remember(self, chain_key: ChainKey, data: bytes, receipt: Receipt) -> None:

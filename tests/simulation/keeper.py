@@ -1,0 +1,116 @@
+"""The hand at a device: mostly it works; sometimes it lays a wrong page, moves paper, pulls twice, goes to lunch."""
+
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.rules.session import Step
+from gateway.rules.state import next_page
+from tests.simulation.mechanics import Paper
+from tests.simulation.office import Agent, Gateway, Talk
+from tests.simulation.stand import Stand
+from tests.simulation.timeline import Failed, Timeline
+
+STRANGE: Final = hashlib.sha256(b"another document").digest()
+
+
+@dataclass(slots=True)
+class Mood:
+    """How often a hand does what it should not, as shares of its steps."""
+
+    wrong_page: float = 0.06
+    swaps: float = 0.06
+    lunch: float = 0.02
+    idle_pull: float = 0.04
+    bounce: float = 0.04
+    gives_up: float = 0.03
+    meets_relock: float = 0.03
+
+
+class Keeper:
+    """Looks at the screen of its device and does the next thing a moment later."""
+
+    def __init__(self, stand: Stand, gateway: Gateway, timeline: Timeline, rng: random.Random, mood: Mood) -> None:
+        self.stand = stand
+        self._gateway, self._timeline, self._rng, self._mood = gateway, timeline, rng, mood
+        self._busy = False
+        self.working = True
+
+    def look(self) -> None:
+        """The screen changed, or some time went by."""
+        if self._busy or not self.working:
+            return
+        self._busy = True
+        self._timeline.after(self._rng.uniform(300, 1_500), self._act)
+
+    def _act(self) -> None:
+        self._busy = False
+        if not self.working:
+            return
+        agent = self._gateway.agents.get(self.stand.name)
+        if agent is not None:
+            self._work(agent)
+        if self._chance(self._mood.idle_pull):
+            self.stand.pull()
+        if not self._busy:
+            self._busy = True
+            self._timeline.after(self._rng.uniform(4_000, 9_000), self._act)
+
+    def _chance(self, share: float) -> bool:
+        return self._rng.random() < share
+
+    def _work(self, agent: Agent) -> None:
+        session = agent.session
+        if self._chance(self._mood.gives_up) and session.busy:
+            agent.tasks.spawn(agent.abort())
+            return
+        match session.step:
+            case Step.READY:
+                self._press(agent)
+            case Step.PLACE | Step.STAMPED if session.strokes_left > 0:
+                self._lay(agent)
+            case Step.PROBLEM if session.busy:
+                self._lay(agent)
+            case Step.CHECKING:
+                if self._chance(self._mood.swaps):
+                    self.stand.lay(Paper(STRANGE, 1))
+            case Step.OFFLINE | Step.PLACE | Step.STAMPED:
+                pass
+            case _:
+                agent.tasks.spawn(self._pick(agent))
+
+    def _pick(self, agent: Agent) -> Talk[None]:
+        jobs = yield self._gateway.network.call(lambda: self._gateway.server.jobs(self.stand.name))
+        if not jobs:
+            raise Failed("no_jobs")
+        yield from agent.start(self._rng.choice(jobs))
+
+    def _lay(self, agent: Agent) -> None:
+        order = self._gateway.server.orders[int(agent.session.request_id or 0)]
+        page = next_page(agent.session) or 1
+        if self._chance(self._mood.wrong_page):
+            self.stand.lay(Paper(self._rng.choice((STRANGE, order.document)), page + 1))
+        else:
+            self.stand.lay(Paper(order.document, page))
+
+    def _press(self, agent: Agent) -> None:
+        if self._chance(self._mood.bounce):
+            self.stand.shaft.bounces = 1
+        if self._chance(self._mood.swaps):
+            self.stand.lay(Paper(STRANGE, 1))
+        if self._chance(self._mood.lunch):
+            self._busy = True
+            self._timeline.after(self._rng.choice((35_000, 700_000)), self._late_press)
+            return
+        self.stand.pull()
+        if self._chance(self._mood.meets_relock):
+            self.stand.marks.hit("press_meets_relock")
+            agent.tasks.spawn(agent.abort())
+        elif self._chance(self._mood.idle_pull):
+            self.stand.pull()
+
+    def _late_press(self) -> None:
+        self._busy = False
+        self.stand.pull()
+        self.look()
