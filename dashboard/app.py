@@ -57,7 +57,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.login_limits = LoginLimits()
     app.state.live = LiveDevices(runtime.clock, on_change=lambda name: hub.tell(f"device:{name}"))
     events.watch_changes(runtime)
-    logs = (log.public_router, log.entries_router(allow(*EVERYONE)))
+    logs = (log.entries_router(allow(*EVERYONE)), log.public_router)
     for router in (*ROUTERS, *(() if archive.router in ROUTERS else (archive.router,)), *logs):
         app.include_router(router)
     for part in (login, trust, inbox, asking, requests, cases, reviews, devices, deputies, people, seals, ledger, live):

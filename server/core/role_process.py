@@ -58,7 +58,7 @@ def main(role: str) -> int:
 def _with_runtime(role: str, stop: threading.Event) -> int:
     from server.core import logs
     from server.core.keyfile import KeyUnreadable
-    from server.core.runtime import PartMissing, Runtime, named
+    from server.core.runtime import MustNotRun, PartMissing, Runtime, named
     from server.core.settings import Settings
 
     settings = Settings.load()
@@ -77,6 +77,9 @@ def _with_runtime(role: str, stop: threading.Event) -> int:
             https.serve(part(runtime), runtime, port=port, stop=stop, ready=_say_ready)
         else:
             part(runtime, stop=stop, ready=_say_ready)
+    except MustNotRun as error:
+        sys.stderr.write(f"cinnabar {role}: {error}\n")
+        return EX_CONFIG
     finally:
         runtime.close()
     return 0

@@ -130,6 +130,10 @@ class PartMissing(Exception):
     """A part of the product that was asked for is not installed."""
 
 
+class MustNotRun(Exception):
+    """Running would do harm that starting again cannot mend; the message says what a person can do."""
+
+
 def named(path: str) -> Any:  # noqa: ANN401 - whatever lives there
     """The object at "package.module:name".
 

@@ -5,8 +5,35 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WitnessSetting(BaseModel):
+    """A witness of the log that is asked for cosignatures (docs/operations.md, "Witnesses")."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vkey: str
+    """`name+id+key`, as the witness's operator handed it out."""
+    url: str = Field(pattern="^https?://")
+    """What `/add-checkpoint` is appended to."""
+    own: bool = False
+    """Run by ourselves or on our machines: it is shown, and counts for nothing."""
+
+
+class TimeAuthoritySetting(BaseModel):
+    """A time-stamp authority (RFC 3161) that stamps checkpoints, beside our own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern="^[A-Za-z0-9._-]{1,40}$")
+    """Names the files in evidence bundles."""
+    url: str = Field(pattern="^https?://")
+    certificates: Path
+    """PEM: the authority's root, and whatever stands between."""
+    own: bool = False
+    """Run by ourselves: it is shown as such."""
 
 
 class Settings(BaseSettings):
@@ -45,6 +72,14 @@ class Settings(BaseSettings):
     """Passphrase of the key files; else it is read from `key_passphrase_file`."""
     key_passphrase_file: Path | None = None
     """A file of mode 0600; default home/secrets/passphrase."""
+    witnesses: tuple[WitnessSetting, ...] = ()
+    """JSON list of {"vkey", "url", "own"}: who is asked to cosign each checkpoint."""
+    witness_quorum: int = Field(default=0, ge=0)
+    """How many witnesses that are not our own a checkpoint needs before it is published without a mark."""
+    time_authorities: tuple[TimeAuthoritySetting, ...] = ()
+    """JSON list of {"name", "url", "certificates", "own"}: who stamps checkpoints beside our own authority."""
+    anchor_minutes: int = Field(default=10, ge=0)
+    """How often the newest checkpoint gets time stamps, when the log has grown; 0: never."""
     log_format: Literal["pretty", "json"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_upload_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
@@ -73,6 +108,9 @@ class Settings(BaseSettings):
             raise ValueError("public_url must start with https://")
         if self.database_url.startswith("sqlite") and not urlsplit(self.database_url).path.strip("/"):
             raise ValueError("an in-memory database is not durable; give a file")
+        outside = sum(not witness.own for witness in self.witnesses)
+        if self.witness_quorum > outside:
+            raise ValueError(f"witness_quorum is {self.witness_quorum}; only {outside} witnesses are not your own")
         return self
 
     @classmethod

@@ -4,6 +4,7 @@ It imports what the roles share, once, and forks them (`server.core.launch`); it
 """
 
 import contextlib
+import json
 import os
 import selectors
 import subprocess
@@ -215,7 +216,7 @@ class Supervisor:
     def _environment(self) -> dict[str, str]:
         """Ours, with every setting spelled out, so that all roles see the same ones."""
         spelled = {
-            f"CINNABAR_{name.upper()}": str(value)
+            f"CINNABAR_{name.upper()}": json.dumps(value, default=str) if isinstance(value, tuple) else str(value)
             for name, value in self._settings.model_dump().items()
             if name != "key_passphrase" and value is not None
         }

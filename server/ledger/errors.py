@@ -1,6 +1,6 @@
 """What the ledger answers to people when it cannot do something."""
 
-from server.core.errors import NotFound, Unavailable
+from server.core.errors import Forbidden, NotFound, Unavailable
 from server.core.i18n import N_
 
 
@@ -18,6 +18,11 @@ class EntryNotFound(NotFound):
 
 class TileNotFound(NotFound):
     happened = N_("The log has no such tile yet.")
+
+
+class BundleWithheld(Forbidden):
+    happened = N_("This part of the log is not given out as a whole: it holds entries that are not yours to read.")
+    next_step = N_("Open the entries one by one: each comes with its own proof.")
 
 
 class LogNotStarted(Unavailable):

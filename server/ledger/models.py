@@ -152,7 +152,44 @@ class LedgerCheckpoint(CreatedAt, table=True):
 
     size: int = Field(sa_column=_key())
     root: bytes = Field(max_length=32)
-    note: str
+    note: str  # with the log's own signature line only
+    published_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class LedgerWitness(SQLModel, table=True):
+    """What one configured witness saw last, and how the last request to it went."""
+
+    __tablename__ = "ledger_witness"
+
+    name: str = Field(primary_key=True)
+    size: int = Field(default=0, sa_column=_number())  # that it cosigned last, as far as we know
+    seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    asked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    trouble: str = ""  # schemas.Trouble; empty: the last request went well
+    detail: str = ""
+
+
+class LedgerCosignature(SQLModel, table=True):
+    """A witness's signature line under one checkpoint, verified before it was stored."""
+
+    __tablename__ = "ledger_cosignature"
+
+    size: int = Field(sa_column=_key())
+    name: str = Field(primary_key=True)
+    time: int = Field(sa_column=_number())  # Unix seconds, as the witness signed it
+    line: str
+
+
+class LedgerAnchor(CreatedAt, table=True):
+    """A time stamp (RFC 3161) over the exact note of one checkpoint, verified before it was stored."""
+
+    __tablename__ = "ledger_anchor"
+
+    size: int = Field(sa_column=_key())
+    authority: str = Field(primary_key=True)
+    own: bool  # an authority that we run ourselves
+    stamped_at: datetime = Field(sa_type=UtcDateTime)  # genTime of the token
+    answer: bytes  # DER TimeStampResp
 
 
 class LedgerLog(SQLModel, table=True):

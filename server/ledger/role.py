@@ -28,6 +28,7 @@ from server.ledger.consumer import ACK, CLIENT_ID, EVENT, STATUS, BrokerAddress,
 from server.ledger.errors import Fenced
 from server.ledger.lease import LEASE
 from server.ledger.log_store import ChainKey
+from server.ledger.outward import Outward
 from server.ledger.receipts import RESEND_S, ReceiptDesk
 from server.ledger.sequencer import Acknowledged, Outcome, Sequencer, Signers
 
@@ -60,7 +61,11 @@ class Options:
 
 
 def run(runtime: Runtime, *, stop: threading.Event, ready: Callable[[], None], options: Options | None = None) -> None:
-    """Sequence until `stop` is set. Raises: Fenced, when another sequencer lives or takes over."""
+    """Sequence until `stop` is set.
+
+    Raises: Fenced, when another sequencer lives or takes over; MustNotRun, when others hold more of this log than the
+    database has.
+    """
     options = options or Options.of(runtime.settings)
     sequencer = Sequencer(
         runtime.db,
@@ -77,14 +82,18 @@ def run(runtime: Runtime, *, stop: threading.Event, ready: Callable[[], None], o
         resend_s=options.resend_s,
     )
     consumer = Consumer(broker_address(runtime, CLIENT_ID), receive_maximum=options.receive_maximum)
+    outward = Outward(runtime)
+    outward.check()
     _open(sequencer, stop)
     try:
         desk.load()
         consumer.start()
+        outward.start()
         ready()
         log.info("ledger_started", size=sequencer.size)
-        _Loop(runtime, sequencer, desk, consumer, options).run(stop)
+        _Loop(runtime, sequencer, desk, consumer, outward=outward, options=options).run(stop)
     finally:
+        outward.stop()
         consumer.stop()
         sequencer.close()
 
@@ -132,13 +141,21 @@ class _Loop:
     """Collect, commit, acknowledge, send receipts; all in one thread."""
 
     def __init__(
-        self, runtime: Runtime, sequencer: Sequencer, desk: ReceiptDesk, consumer: Consumer, options: Options
+        self,
+        runtime: Runtime,
+        sequencer: Sequencer,
+        desk: ReceiptDesk,
+        consumer: Consumer,
+        *,
+        outward: Outward,
+        options: Options,
     ) -> None:
         self._db = runtime.db
         self._clock = runtime.clock
         self._sequencer = sequencer
         self._desk = desk
         self._consumer = consumer
+        self._outward = outward
         self._options = options
         self._renewed_at = self._busy_at = self._clock.monotonic()
 
@@ -223,6 +240,7 @@ class _Loop:
             self._consumer.send_receipt(receipt.gateway_id, receipt.device_id, receipt.data)
 
     def _housekeeping(self) -> None:
+        self._outward.raise_fault()
         self._consumer.watch()
         if overdue := self._desk.overdue():
             self._send(overdue)

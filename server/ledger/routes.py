@@ -4,6 +4,7 @@ The app mounts both under `/log`, so that the log's name is its URL prefix (c2sp
 """
 
 import re
+import struct
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
@@ -11,37 +12,63 @@ from fastapi import APIRouter, Depends, Response
 
 from server.core.db import DbRead
 from server.core.errors import errors
-from server.core.scope import Scope
-from server.ledger import log_store, merkle, service
-from server.ledger.errors import EntryNotFound, LogNotStarted, TileNotFound
+from server.core.scope import WHOLE_TENANT, Role, Scope
+from server.ledger import log_store, service, tile_names
+from server.ledger.errors import BundleWithheld, EntryNotFound, LogNotStarted, TileNotFound
 from server.ledger.merkle import HASH_SIZE, TILE_WIDTH
+from server.ledger.schemas import INSTALLATION
+from server.ledger.tile_names import NoSuchTile
 
 public_router = APIRouter(prefix="/log", tags=["log"])
 
-_INDEX: Final = re.compile(r"(?:x[0-9]{3}/){0,6}[0-9]{3}")
-"""N as zero-padded groups of three, all but the last with an x: 1234067 is x001/x234/067."""
+CHECKPOINT_HEADERS: Final = {"Cache-Control": "max-age=1"}
+TILE_HEADERS: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
+"""c2sp.org/tlog-tiles: what has an index and a width never changes again."""
+BUNDLE_HEADERS: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
+TEXT: Final = "text/plain; charset=utf-8"
+BYTES: Final = "application/octet-stream"
 
 
 @public_router.get("/checkpoint", responses=errors(LogNotStarted))
 def checkpoint(db: DbRead) -> Response:
-    note = service.checkpoint(db).note
-    return Response(note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "max-age=1"})
+    """The published one, with the lines of its witnesses."""
+    return Response(service.published_checkpoint(db).note, media_type=TEXT, headers=CHECKPOINT_HEADERS)
 
 
 @public_router.get("/tile/{level}/{path:path}", responses=errors(TileNotFound))
 def tile(level: str, path: str, db: DbRead) -> Response:
     """`/tile/<L>/<N>[.p/<W>]`."""
-    height, index, width = _tile_name(level, path)
+    try:
+        height, index, width = tile_names.parse_tile(level, path)
+    except NoSuchTile as error:
+        raise TileNotFound from error
     data = log_store.tile(db, height, index)
     if len(data) < width * HASH_SIZE:
         raise TileNotFound
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(data[: width * HASH_SIZE], media_type="application/octet-stream", headers=headers)
+    return Response(data[: width * HASH_SIZE], media_type=BYTES, headers=TILE_HEADERS)
 
 
 def entries_router(scope_of: Callable[..., Scope]) -> APIRouter:
-    """`scope_of` is the app's dependency that says who asks."""
+    """`scope_of` is the app's dependency that says who asks. Include it before `public_router`."""
     router = APIRouter(prefix="/log", tags=["log"])
+
+    @router.get("/tile/entries/{path:path}", responses=errors(TileNotFound, BundleWithheld))
+    def bundle(path: str, db: DbRead, scope: Annotated[Scope, Depends(scope_of)]) -> Response:
+        """`/tile/entries/<N>[.p/<W>]`: whole or not at all, to auditors of the whole tenant (docs/decisions/0015)."""
+        try:
+            index, width = tile_names.parse_index(path)
+        except NoSuchTile as error:
+            raise TileNotFound from error
+        if not scope.has(Role.AUDITOR) or scope.branch_path != WHOLE_TENANT:
+            raise BundleWithheld
+        first = index * TILE_WIDTH
+        leaves = service.leaves(db, first=first, last=first + width - 1)
+        if len(leaves) < width:
+            raise TileNotFound
+        if any(leaf.tenant_id not in (scope.tenant_id, INSTALLATION) for leaf in leaves):
+            raise BundleWithheld
+        data = b"".join(struct.pack(">H", len(leaf.leaf)) + leaf.leaf for leaf in leaves)
+        return Response(data, media_type=BYTES, headers=BUNDLE_HEADERS)
 
     @router.get("/entries/{leaf_hash}", responses=errors(EntryNotFound))
     def entry(leaf_hash: str, db: DbRead, scope: Annotated[Scope, Depends(scope_of)]) -> dict[str, Any]:
@@ -65,24 +92,3 @@ def entries_router(scope_of: Callable[..., Scope]) -> APIRouter:
         }
 
     return router
-
-
-def tile_path(level: int, index: int, width: int = merkle.TILE_WIDTH) -> str:
-    """`tile/<L>/<N>[.p/<W>]` as the specification writes it."""
-    digits = f"{index:d}"
-    digits = digits.zfill(-(-len(digits) // 3) * 3)
-    groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
-    name = "/".join([f"x{group}" for group in groups[:-1]] + groups[-1:])
-    return f"tile/{level}/{name}" + ("" if width == TILE_WIDTH else f".p/{width}")
-
-
-def _tile_name(level: str, path: str) -> tuple[int, int, int]:
-    """(level, index, width). Raises: TileNotFound for a path that the specification does not allow."""
-    name, partial, width = path.partition(".p/")
-    if not re.fullmatch(r"[0-9]{1,2}", level) or not _INDEX.fullmatch(name) or (partial and not width.isdecimal()):
-        raise TileNotFound
-    found = (int(level), int(name.replace("x", "").replace("/", "")), int(width) if partial else TILE_WIDTH)
-    canonical = tile_path(*found)
-    if found[0] > 63 or not 1 <= found[2] <= TILE_WIDTH or canonical != f"tile/{level}/{path}":
-        raise TileNotFound
-    return found

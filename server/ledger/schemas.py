@@ -23,6 +23,16 @@ class LeafKind(StrEnum):
     ENTRY = "entry"  # the server, seal/1/entry
 
 
+class Trouble(StrEnum):
+    """Why a witness did not cosign the newest checkpoint."""
+
+    AWAY = "away"  # no answer
+    UNKNOWN = "unknown"  # it does not follow this log, or under another key
+    REFUSED = "refused"  # it says that this log does not follow from what it saw
+    AHEAD = "ahead"  # it says that it saw a larger log
+    BROKEN = "broken"  # its answer is not what the protocol says
+
+
 class PhotoState(IntEnum):
     NEW = 0  # no receipt was made since it came
     NAMED = 1  # a receipt that names it was sent at least once
@@ -91,3 +101,42 @@ class SetAsideRead:
     first_at: datetime
     last_at: datetime
     times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessRead:
+    """A configured witness, as it stands."""
+
+    name: str
+    vkey: str
+    url: str
+    own: bool
+    size: int  # 0: it never cosigned
+    seen_at: datetime | None
+    asked_at: datetime | None
+    trouble: Trouble | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorRead:
+    """A time stamp over the checkpoint of `size` entries."""
+
+    size: int
+    authority: str
+    own: bool
+    stamped_at: datetime
+    answer: bytes  # DER TimeStampResp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRead:
+    """A signed tree head with what others said about it."""
+
+    size: int
+    root: bytes
+    note: str  # with the lines of witnesses
+    made_at: datetime
+    published_at: datetime | None
+    cosigned_by: tuple[tuple[str, datetime], ...]  # names, own ones too, with the times they signed
+    anchors: tuple[AnchorRead, ...]

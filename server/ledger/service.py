@@ -14,7 +14,7 @@ from server.core.ids import new_id
 from server.core.rng import Rng
 from server.core.scope import Scope, check_branch_path
 from server.core.signer import Signer
-from server.ledger import entry_codec, log_store, merkle, store
+from server.ledger import entry_codec, log_store, merkle, store, witness_store
 from server.ledger.admission import KeyStatus, Reason
 from server.ledger.checkpoint import Checkpoint, VerifierKey
 from server.ledger.entry_codec import MAX_LEAF, SALT_SIZE, Entry, Opening
@@ -22,10 +22,22 @@ from server.ledger.entry_types import SPECS, EntryType
 from server.ledger.errors import LogNotStarted
 from server.ledger.models import LedgerDeviceKey, LedgerOpening, LedgerPhoto, LedgerQueue
 from server.ledger.proof import InclusionProof
-from server.ledger.schemas import DeviceHead, EntryRead, EntryRef, LeafKind, OpenGap, PhotoState, SetAsideRead
+from server.ledger.schemas import (
+    AnchorRead,
+    CheckpointRead,
+    DeviceHead,
+    EntryRead,
+    EntryRef,
+    LeafKind,
+    OpenGap,
+    PhotoState,
+    SetAsideRead,
+)
 
 __all__ = [
+    "AnchorRead",
     "Checkpoint",
+    "CheckpointRead",
     "DeviceHead",
     "EntryRead",
     "EntryRef",
@@ -136,6 +148,41 @@ def checkpoint(db: Session) -> Checkpoint:
     return found
 
 
+def published_checkpoint(db: Session) -> Checkpoint:
+    """The newest tree head that strangers get, with the lines of its witnesses. Raises: LogNotStarted."""
+    return witness_store.published(db) or checkpoint(db)
+
+
+def best_checkpoint(db: Session, *, names: Sequence[str], quorum: int, holding: int) -> Checkpoint:
+    """The tree head that says most for entries up to index `holding`, with the lines of its witnesses.
+
+    Stamped before cosigned (by `quorum` of `names`, at least one) before merely newest. Raises: LogNotStarted.
+    """
+    for size in (
+        witness_store.largest_anchored(db),
+        witness_store.largest_cosigned(db, names, at_least=max(quorum, 1)),
+    ):
+        found = witness_store.checkpoint_at(db, size) if size is not None and size > holding else None
+        if found is not None:
+            return found
+    return checkpoint(db)
+
+
+def anchors(db: Session, size: int) -> list[AnchorRead]:
+    """Time stamps over the checkpoint of `size` entries: over its exact note, without lines of witnesses."""
+    return witness_store.anchors(db, size)
+
+
+def checkpoint_as_stamped(db: Session, size: int) -> str | None:
+    """The exact note that `anchors` stamp; None: there was no checkpoint of that size."""
+    return witness_store.own_note(db, size)
+
+
+def recent_checkpoints(db: Session, *, limit: int = 20) -> list[CheckpointRead]:
+    """Published tree heads with what witnesses and time-stamp authorities said, newest first."""
+    return witness_store.recent(db, limit)
+
+
 def head(db: Session) -> tuple[int, bytes]:
     """(size, root) of the log. Raises: LogNotStarted."""
     newest = checkpoint(db)
@@ -147,14 +194,19 @@ def verifier_key(db: Session, *, public_key: bytes) -> VerifierKey:
     return VerifierKey(name=checkpoint(db).origin, public_key=public_key)
 
 
-def proof(db: Session, leaf_hash: bytes) -> InclusionProof | None:
-    """Proof that the leaf is in the newest checkpoint's tree; None while it is only queued, or unknown."""
+def proof(db: Session, leaf_hash: bytes, *, under: Checkpoint | None = None) -> InclusionProof | None:
+    """Proof that the leaf is in the tree of `under` (default: the newest checkpoint).
+
+    None while it is only queued, unknown, or younger than `under`.
+    """
     index = store.index_of(db, leaf_hash)
     if index is None:
         return None
-    newest = checkpoint(db)
-    path = merkle.inclusion_proof(index, newest.size, log_store.tile_reader(db))
-    return InclusionProof(index=index, path=tuple(path), checkpoint=newest)
+    tree_head = under or checkpoint(db)
+    if index >= tree_head.size:
+        return None
+    path = merkle.inclusion_proof(index, tree_head.size, log_store.tile_reader(db))
+    return InclusionProof(index=index, path=tuple(path), checkpoint=tree_head)
 
 
 def entry(db: Session, scope: Scope, leaf_hash: bytes) -> EntryRead | None:

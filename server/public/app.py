@@ -15,6 +15,8 @@ from server.core.errors import Problem
 from server.core.runtime import Runtime
 from server.core.trustfile import TrustFile
 from server.jobs.sandbox import Workers
+from server.public import log
+from server.public.log import PublishedLog
 from server.public.routes import health, router
 from server.public.showing import Shown
 from server.public.source import Source, path_in
@@ -44,13 +46,15 @@ def create_app(runtime: Runtime, *, snapshot: Path | None = None, workers: Worke
     """What `serve --role public` runs. `snapshot`: the signed file, default the one in the home."""
     app = FastAPI(title="Cinnabar public", docs_url=None, redoc_url=None, openapi_url=None)
     settings = runtime.settings
-    root = read_anchor(TrustFile(settings.home).anchor()).root_key
-    app.state.source = Source(snapshot or path_in(settings.home), root=root)
+    anchor = read_anchor(TrustFile(settings.home).anchor())
+    app.state.source = Source(snapshot or path_in(settings.home), root=anchor.root_key)
+    app.state.log = PublishedLog(settings, anchor=anchor)
     app.state.shown = Shown(installation=settings.installation, host=settings.public_url, demo=settings.demo)
     app.state.tries = Tries()
     app.state.judges = workers or Workers(functions=(JUDGES,))
     app.include_router(health)  # before the shared one, which asks the database
     app.include_router(router)
+    app.include_router(log.router)
     http.prepare(app, runtime, page=_problem, metrics=False)
     app.mount(app.state.shown.static_prefix, app.state.shown.static_files(), name="static")
     app.add_middleware(Fenced)

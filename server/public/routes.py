@@ -18,6 +18,7 @@ from server.public.tries import Tries
 
 if TYPE_CHECKING:
     from server.core.runtime import Runtime
+    from server.public.log import PublishedLog
     from server.public.showing import Shown
     from server.public.source import Source
 
@@ -148,6 +149,13 @@ def seal(request: Request, public_id: str, records: Records) -> HTMLResponse:
     if found is None:
         raise NotFound
     return _page(request, "seal.html", seal=found, made_ms=records.snapshot.made_ms)
+
+
+@router.get("/record", response_class=HTMLResponse)
+def record(request: Request) -> HTMLResponse:
+    """How far the record has come, who else saw it, and how anyone can watch it."""
+    log: PublishedLog = request.app.state.log
+    return _page(request, "record.html", seen=log.seen())
 
 
 @router.get("/checkpoint")

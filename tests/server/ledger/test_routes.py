@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from server.core.db import Database
 from server.core.errors import install
 from server.core.scope import Scope
-from server.ledger import checkpoint, merkle, proof, routes
+from server.ledger import checkpoint, merkle, proof, routes, tile_names
 from tests.server.ledger.conftest import TENANT, Device, Log
 
 
@@ -34,8 +34,8 @@ class Client:
         self.app = FastAPI()
         install(self.app)
         self.app.state.runtime = OnlyDatabase(log.database)
-        self.app.include_router(routes.public_router)
         self.app.include_router(routes.entries_router(lambda: scope))
+        self.app.include_router(routes.public_router)
 
     def get(self, path: str) -> httpx.Response:
         async def run() -> httpx.Response:
@@ -59,7 +59,7 @@ def test_stranger_rebuilds_the_signed_root_from_tiles(log: Log, device: Device) 
     data = b""
     for index in range(2):
         width = merkle.tile_width(0, index, head.size)
-        tile = web.get("/log/" + routes.tile_path(0, index, width))
+        tile = web.get("/log/" + tile_names.tile_path(0, index, width))
         assert tile.headers["content-type"] == "application/octet-stream"
         data += tile.content
     tree = merkle.Tree()
@@ -88,8 +88,8 @@ def test_path_outside_the_specification_is_not_found(log: Log, device: Device, p
 
 
 def test_tile_index_is_written_in_groups_of_three() -> None:
-    assert routes.tile_path(0, 1234067) == "tile/0/x001/x234/067"  # c2sp.org/tlog-tiles, "Merkle Tree"
-    assert routes.tile_path(2, 0, 7) == "tile/2/000.p/7"
+    assert tile_names.tile_path(0, 1234067) == "tile/0/x001/x234/067"  # c2sp.org/tlog-tiles, "Merkle Tree"
+    assert tile_names.tile_path(2, 0, 7) == "tile/2/000.p/7"
 
 
 def test_entry_comes_with_a_proof_for_those_who_may_see_it(log: Log, device: Device, rng: random.Random) -> None:
