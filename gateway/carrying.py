@@ -16,7 +16,7 @@ from firmware_protocol.labelled import from_map
 from firmware_protocol.orders import Receipt
 from gateway.bulk import BulkLink
 from gateway.connection import Connection, Office
-from gateway.errors import GatewayError, HeadOfficeRefused, HeadOfficeUnreachable
+from gateway.errors import DeviceRefused, GatewayError, HeadOfficeRefused, HeadOfficeUnreachable
 from gateway.outbox import BEGINNING, KeptEvent, Place
 
 RECEIPT_PATIENCE_S: Final = 10.0
@@ -48,10 +48,23 @@ class _Flight:
     def __init__(self) -> None:
         self.sent: Place = BEGINNING
         self.on_the_way: deque[Place] = deque()
+        self.heard = 0.0  # when a receipt came, or when the first of these left
 
-    def landed(self, up_to: Place) -> None:
+    def took_off(self, place: Place, now: float) -> None:
+        """`now` in seconds of the event loop."""
+        if not self.on_the_way:
+            self.heard = now
+        self.on_the_way.append(place)
+        self.sent = place
+
+    def landed(self, up_to: Place, now: float) -> None:
         while self.on_the_way and self.on_the_way[0] <= up_to:
             self.on_the_way.popleft()
+            self.heard = now
+
+    def silent(self, now: float) -> bool:
+        """No receipt for too long, however much is sent meanwhile: in a busy office something new always is."""
+        return bool(self.on_the_way) and now - self.heard >= RECEIPT_PATIENCE_S
 
 
 class Carrying:
@@ -106,12 +119,12 @@ class Carrying:
 
     async def send_events(self) -> None:
         """In order, at most WINDOW ahead of the last receipt."""
-        full = False
+        full, now = False, asyncio.get_running_loop().time
         while True:
             woken = await _woken(self.send, FULL_S if full else RECEIPT_PATIENCE_S)
-            if not (woken or full):
+            if not (woken or full) or self._flight.silent(now()):
                 self._send_again()
-            full = self._device.enrolment != "unknown" and not await asyncio.to_thread(self._send_some)
+            full = self._device.enrolment != "unknown" and not await asyncio.to_thread(self._send_some, now())
 
     def broker_back(self) -> None:
         """What the broker had not passed on may be gone with it."""
@@ -121,7 +134,7 @@ class Carrying:
     def _send_again(self) -> None:
         self._flight = _Flight()
 
-    def _send_some(self) -> bool:
+    def _send_some(self, now: float) -> bool:
         """False when the uplink's own queue is full; while it is not connected there is nothing to do."""
         uplink, flight = self._office.uplink, self._flight
         room = WINDOW - len(flight.on_the_way)
@@ -130,8 +143,7 @@ class Carrying:
                 break
             if not uplink.event(kept.device_id, kept.signed):
                 return False
-            flight.on_the_way.append(kept.place)
-            flight.sent = kept.place
+            flight.took_off(kept.place, now)
         return True
 
     # Photos up
@@ -185,8 +197,10 @@ class Carrying:
         try:
             await self._device.ask(messages.PolicyRequest(policy=payload), messages.Accepted)
         except GatewayError as error:
-            log.warning("order_not_delivered", kind="policy", device=self._device.device_id, error=str(error))
-            return
+            # A device that obeys a later policy refuses this one for ever: it is done with, and need not come again.
+            if not (isinstance(error, DeviceRefused) and error.name == "OLD_EPOCH"):
+                log.warning("order_not_delivered", kind="policy", device=self._device.device_id, error=str(error))
+                return
         self._delivered("policy", payload)
 
     def _receipt(self, payload: bytes) -> None:
@@ -203,7 +217,8 @@ class Carrying:
         """One after the other; one that a later one covers whole is not worth the device's time."""
         while self._receipts:
             payload, receipt = self._receipts[0]
-            self._flight.landed((receipt.generation, receipt.up_to_seq))  # the next may go, whatever the device says
+            # The next may go, whatever the device says.
+            self._flight.landed((receipt.generation, receipt.up_to_seq), asyncio.get_running_loop().time())
             self.send.set()
             later = list(self._receipts)[1:]
             if receipt.photo_digests or not any(_covers(other, receipt) for _, other in later):
