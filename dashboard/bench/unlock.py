@@ -1,6 +1,6 @@
 """`bench unlock`: how long a keeper waits, through real processes on loopback; bulk link at 1 MB/s.
 
-unlock_*: token request to latch free, page check off. unlock_checked_*: page laid to latch free, with preview, page
+unlock_*: token request to latch free, continuous stamping. unlock_checked_*: page laid to latch free, with preview, page
 check and permit. Both without the durable writes on their way: counted syncs times this disk's measured fdatasync.
 Hops are cumulative from the flow's beginning, as the gateway timed them, with nothing subtracted.
 """
@@ -42,8 +42,8 @@ def run(options: Options) -> Report:
 
 
 def _without_check(stage: Stage) -> Json:
-    """One imprint whose page is not checked: the grant itself frees the latch."""
-    story.request(stage, page_check="none")
+    """One imprint in continuous stamping: the grant itself frees the latch."""
+    story.request(stage, stamping="continuous")
     story.approve(stage)
     stage.beside.lay(stage.contract.pdf, page=stage.contract.page)
     story.unlock_right(stage)
