@@ -10,15 +10,18 @@ from uuid import UUID
 
 from sqlmodel import Session
 
-from server.ledger import admission, entry_codec, log_store
+from server.ledger import admission, batch_store, entry_codec, log_store
 from server.ledger.admission import Accepted, Chain, Duplicate, Incoming, Reason, SetAside
+from server.ledger.batch_store import KeyOwner
 from server.ledger.log_store import ChainKey
-from server.ledger.models import LedgerDeviceKey, LedgerEntry, LedgerQuarantine, LedgerQueue, LedgerRef
+from server.ledger.models import LedgerQuarantine, LedgerQueue
 from server.ledger.schemas import INSTALLATION, LeafKind
 
 MAX_KEPT: Final = 4096
 """Bytes of a set-aside payload that are kept; the longest event has 480, the rest is named by its digest."""
 _MAX_TEXT: Final = 200
+_EVENT: Final = LeafKind.EVENT.value
+_NO_TOKEN: Final = bytes(16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,15 @@ class Read:
 
 @dataclass(slots=True)
 class Batch:
-    """The decisions of one batch. `entries` and `refs` are rows for the tree, in order."""
+    """The decisions of one batch. `entries` (batch_store.ENTRY_COLUMNS) and `refs` are rows for the tree, in order."""
 
     now: datetime
     first_index: int
-    keys: dict[ChainKey, LedgerDeviceKey] = field(default_factory=dict)
+    keys: dict[ChainKey, KeyOwner] = field(default_factory=dict)
     chains: dict[ChainKey, Chain] = field(default_factory=dict)
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    refs: list[dict[str, Any]] = field(default_factory=list)
+    entries: list[tuple[Any, ...]] = field(default_factory=list)
+    refs: list[tuple[str, int]] = field(default_factory=list)
+    leaf_hashes: list[bytes] = field(default_factory=list)
     events: int = 0
     duplicates: int = 0
     set_aside: list[tuple[Arrival, SetAside]] = field(default_factory=list)
@@ -55,19 +59,15 @@ class Batch:
     changed: set[ChainKey] = field(default_factory=set)
     photos_again: defaultdict[ChainKey, set[bytes]] = field(default_factory=lambda: defaultdict(set))
 
-    @property
-    def leaf_hashes(self) -> list[bytes]:
-        return [row["leaf_hash"] for row in self.entries]
-
     def load(self, db: Session, reads: Sequence[Read]) -> list[Read]:
         """Keys and chains of everything in `reads`; returns `reads`, checked again where a key came since."""
         wanted: defaultdict[ChainKey, set[int]] = defaultdict(set)
         for read in reads:
             if incoming := _incoming(read):
                 wanted[incoming.chain_key].add(incoming.seq)
-        self.keys = log_store.device_keys(db, wanted)
-        self.chains = log_store.chains(db, {key: wanted[key] for key in self.keys})
-        keys = log_store.verification_keys(self.keys)
+        self.keys = batch_store.device_keys(db, wanted)
+        self.chains = batch_store.chains(db, {key: wanted[key] for key in self.keys})
+        keys = _verification_keys(self.keys)
         return [_with_new_key(read, keys) for read in reads]
 
     def admit(self, reads: Iterable[Read]) -> None:
@@ -98,31 +98,14 @@ class Batch:
         for row in rows:
             kind = LeafKind(row.kind)
             entry_type = int(entry_codec.peek(row.leaf).entry_type) if kind is LeafKind.ENTRY else None
-            self._add(
-                {
-                    "leaf_hash": row.leaf_hash,
-                    "kind": row.kind,
-                    "leaf": row.leaf,
-                    "tenant_id": row.tenant_id,
-                    "branch_path": row.branch_path,
-                    "entry_type": entry_type,
-                    "device_id": None,
-                    "generation": None,
-                    "seq": None,
-                },
-                refs=row.refs,
-            )
+            facts = (row.leaf_hash, row.kind, row.leaf, row.tenant_id, row.branch_path)
+            self._add(facts, entry_type=entry_type, place=(None, None, None), refs=row.refs)
 
     def write(self, db: Session) -> list[tuple[Arrival, SetAside]]:
         """Entries, chains and what was set aside; returns what was set aside for the first time."""
-        log_store.insert_rows(db, LedgerEntry, self.entries)
-        log_store.insert_rows(db, LedgerRef, self.refs)
-        changed = {chain_key: self.chains[chain_key] for chain_key in self.changed}
-        log_store.store_chains(db, changed, now=self.now)
-        for chain_key, chain in changed.items():
-            if chain.gaps or chain.filled:
-                log_store.store_gaps(db, chain_key, chain, now=self.now)
-        log_store.heard_over(db, self.heard)
+        batch_store.store_entries(db, self.entries, self.refs)
+        batch_store.store_chains(db, {chain_key: self.chains[chain_key] for chain_key in self.changed}, now=self.now)
+        batch_store.heard_over(db, self.heard)
         for chain_key, photos in self.photos_again.items():
             log_store.name_again(db, chain_key, photos)
         return self._write_set_aside(db)
@@ -132,25 +115,25 @@ class Batch:
         owner = self.keys[incoming.chain_key]
         token_id: bytes | None = getattr(body, "token_id", None)
         self._add(
-            {
-                "leaf_hash": incoming.leaf_hash,
-                "kind": LeafKind.EVENT.value,
-                "leaf": incoming.leaf,
-                "tenant_id": owner.tenant_id,
-                "branch_path": owner.branch_path,
-                "entry_type": int(header.event_type),
-                "device_id": header.device_id,
-                "generation": header.generation,
-                "seq": header.seq,
-            },
-            refs=[f"token:{token_id.hex()}"] if token_id and any(token_id) else [],
+            (incoming.leaf_hash, _EVENT, incoming.leaf, owner.tenant_id, owner.branch_path),
+            entry_type=int(header.event_type),
+            place=(header.device_id, header.generation, header.seq),
+            refs=(f"token:{token_id.hex()}",) if token_id and token_id != _NO_TOKEN else (),
         )
         self.events += 1
 
-    def _add(self, row: dict[str, Any], *, refs: Iterable[str]) -> None:
+    def _add(
+        self,
+        facts: tuple[bytes, str, bytes, UUID, str],
+        *,
+        entry_type: int | None,
+        place: tuple[str, int, int] | tuple[None, None, None],
+        refs: Iterable[str],
+    ) -> None:
         index = self.first_index + len(self.entries)
-        self.entries.append({"idx": index, "admitted_at": self.now, **row})
-        self.refs += [{"ref": ref, "idx": index} for ref in refs]
+        self.entries.append((index, *facts, self.now, entry_type, *place))
+        self.leaf_hashes.append(facts[0])
+        self.refs += [(ref, index) for ref in refs]
 
     def _write_set_aside(self, db: Session) -> list[tuple[Arrival, SetAside]]:
         by_digest = {hashlib.sha256(arrival.payload).digest(): (arrival, why) for arrival, why in self.set_aside}
@@ -192,11 +175,15 @@ def read_all(db: Session, arrivals: Sequence[Arrival]) -> list[Read]:
     """Parse every arrival and check its signature: the costly part, meant to run outside the write transaction."""
     results = [(arrival, admission.read(arrival.payload)) for arrival in arrivals]
     wanted = {result.chain_key for _, result in results if isinstance(result, Incoming)}
-    keys = log_store.verification_keys(log_store.device_keys(db, wanted))
+    keys = _verification_keys(batch_store.device_keys(db, wanted))
     return [
         Read(arrival, (admission.check_signature(result, keys) or result) if isinstance(result, Incoming) else result)
         for arrival, result in results
     ]
+
+
+def _verification_keys(owners: dict[ChainKey, KeyOwner]) -> dict[ChainKey, admission.DeviceKey]:
+    return {chain_key: owner.key for chain_key, owner in owners.items()}
 
 
 def _incoming(read: Read) -> Incoming | None:

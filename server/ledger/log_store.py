@@ -9,21 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, and_, delete, insert, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, delete, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
-from firmware_protocol import events
-from server.ledger import merkle
-from server.ledger.admission import Chain, DeviceKey, Gap, KeyStatus, Link
 from server.ledger.checkpoint import Checkpoint
 from server.ledger.merkle import ReadTile, Tile
 from server.ledger.models import (
     LedgerCheckpoint,
     LedgerDeviceHead,
-    LedgerDeviceKey,
     LedgerEntry,
-    LedgerGap,
     LedgerLog,
     LedgerPhoto,
     LedgerQuarantine,
@@ -70,59 +65,6 @@ def known_leaves(db: Session, leaf_hashes: Collection[bytes]) -> set[bytes]:
     return set(db.exec(select(LedgerEntry.leaf_hash).where(col(LedgerEntry.leaf_hash).in_(leaf_hashes))))
 
 
-def device_keys(db: Session, wanted: Collection[ChainKey]) -> dict[ChainKey, LedgerDeviceKey]:
-    rows: dict[ChainKey, LedgerDeviceKey] = {}
-    for some in _chunks(wanted):
-        query = select(LedgerDeviceKey).where(
-            tuple_(col(LedgerDeviceKey.device_id), col(LedgerDeviceKey.generation)).in_(some)
-        )
-        rows |= {(row.device_id, row.generation): row for row in db.exec(query)}
-    return rows
-
-
-def verification_keys(rows: dict[ChainKey, LedgerDeviceKey]) -> dict[ChainKey, DeviceKey]:
-    return {chain_key: DeviceKey(row.public_key, KeyStatus(row.status)) for chain_key, row in rows.items()}
-
-
-def chains(db: Session, wanted: dict[ChainKey, set[int]]) -> dict[ChainKey, Chain]:
-    """The chains that events with these numbers belong to, with the stored neighbours that `admission.admit` needs."""
-    loaded = {chain_key: Chain() for chain_key in wanted}
-    for some in _chunks(wanted):
-        heads = select(LedgerDeviceHead).where(
-            tuple_(col(LedgerDeviceHead.device_id), col(LedgerDeviceHead.generation)).in_(some)
-        )
-        for row in db.exec(heads):
-            chain = loaded[row.device_id, row.generation]
-            chain.last_seq, chain.last_hash = row.last_seq, row.last_hash
-            chain.quarantined = row.quarantined_at is not None
-        gaps = select(LedgerGap).where(
-            tuple_(col(LedgerGap.device_id), col(LedgerGap.generation)).in_(some), col(LedgerGap.closed_at).is_(None)
-        )
-        for gap in db.exec(gaps.order_by(col(LedgerGap.first_seq))):
-            loaded[gap.device_id, gap.generation].gaps.append(Gap(gap.first_seq, gap.last_seq, gap.opened_at))
-    late = {
-        (*chain_key, seq + step)
-        for chain_key, numbers in wanted.items()
-        for seq in numbers
-        if seq <= loaded[chain_key].last_seq
-        for step in (-1, 0, 1)
-    }
-    for device_id, generation, seq, leaf in _stored(db, late):
-        event = events.peek(leaf)
-        link = Link(merkle.leaf_hash(leaf), events.chain_hash(leaf), event.header.previous)
-        loaded[device_id, generation].links[seq] = link
-    return loaded
-
-
-def _stored(db: Session, wanted: Collection[tuple[str, int, int]]) -> Iterable[tuple[str, int, int, bytes]]:
-    for some in _chunks(wanted):
-        place = tuple_(col(LedgerEntry.device_id), col(LedgerEntry.generation), col(LedgerEntry.seq))
-        query = select(LedgerEntry.device_id, LedgerEntry.generation, LedgerEntry.seq, LedgerEntry.leaf)
-        for device_id, generation, seq, leaf in db.exec(query.where(place.in_(some))):
-            if device_id is not None and generation is not None and seq is not None:
-                yield device_id, generation, seq, leaf
-
-
 def insert_rows(db: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         db.execute(insert(_plain(table)), list(rows))
@@ -137,53 +79,6 @@ def upsert(db: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -
     statement = dialect.insert(_plain(table))
     changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
     db.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
-
-
-def store_chains(db: Session, changed: dict[ChainKey, Chain], *, now: datetime) -> None:
-    """Heads and gaps of chains that `admission.admit` changed."""
-    heads = [
-        {
-            "device_id": device_id,
-            "generation": generation,
-            "last_seq": chain.last_seq,
-            "last_hash": chain.last_hash,
-            "prefix_seq": chain.prefix_seq,
-        }
-        for (device_id, generation), chain in changed.items()
-    ]
-    upsert(db, LedgerDeviceHead, heads)
-    for some in _chunks([key for key, chain in changed.items() if chain.quarantined]):
-        place = tuple_(col(LedgerDeviceHead.device_id), col(LedgerDeviceHead.generation))
-        unmarked = col(LedgerDeviceHead.quarantined_at).is_(None)
-        db.execute(update(LedgerDeviceHead).where(place.in_(some), unmarked).values(quarantined_at=now))
-
-
-def store_gaps(db: Session, chain_key: ChainKey, chain: Chain, *, now: datetime) -> None:
-    """The open gaps as they are now, and the closed ones of this batch."""
-    device_id, generation = chain_key
-    db.execute(
-        delete(LedgerGap).where(
-            col(LedgerGap.device_id) == device_id,
-            col(LedgerGap.generation) == generation,
-            col(LedgerGap.closed_at).is_(None),
-        )
-    )
-    rows = [(gap, None) for gap in chain.gaps] + [(gap, now) for gap in chain.filled]
-    insert_rows(
-        db,
-        LedgerGap,
-        [
-            {
-                "device_id": device_id,
-                "generation": generation,
-                "first_seq": gap.first,
-                "last_seq": gap.last,
-                "opened_at": gap.opened_at,
-                "closed_at": closed_at,
-            }
-            for gap, closed_at in rows
-        ],
-    )
 
 
 def store_tiles(db: Session, tiles: Iterable[Tile]) -> None:
@@ -232,20 +127,6 @@ def seen_again(db: Session, digests: Collection[bytes], *, now: datetime) -> Non
     if digests:
         again = update(LedgerQuarantine).where(col(LedgerQuarantine.digest).in_(digests))
         db.execute(again.values(times=LedgerQuarantine.times + 1, last_at=now))
-
-
-def heard_over(db: Session, gateways: dict[ChainKey, str]) -> None:
-    """Remember over which gateway each device was last heard."""
-    rows = [
-        {"device_id": device_id, "generation": generation, "gateway_id": gateway_id, "acked_seq": 0}
-        for (device_id, generation), gateway_id in gateways.items()
-    ]
-    if not rows:
-        return
-    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(LedgerReceipt)
-    newer = {"gateway_id": statement.excluded["gateway_id"]}
-    db.execute(statement.on_conflict_do_update(index_elements=["device_id", "generation"], set_=newer), rows)
 
 
 def gateway_of(db: Session, chain_key: ChainKey) -> str | None:
@@ -311,33 +192,6 @@ class ReceiptFacts:
     up_to_seq: int
     leaf: bytes
     photos: list[bytes]  # oldest first
-
-
-def receipt_facts(db: Session, wanted: Collection[ChainKey]) -> dict[ChainKey, ReceiptFacts]:
-    """By device; none for one that has no event below its first gap."""
-    facts: dict[ChainKey, ReceiptFacts] = {}
-    entry, head, receipt, photo = LedgerEntry, LedgerDeviceHead, LedgerReceipt, LedgerPhoto
-    last = select(entry.device_id, entry.generation, entry.seq, entry.leaf).join(
-        head, _same_chain(entry, head) & (col(entry.seq) == head.prefix_seq)
-    )
-    for some in _chunks(wanted):
-        gateways = {
-            (row.device_id, row.generation): row.gateway_id
-            for row in db.exec(select(receipt).where(tuple_(col(receipt.device_id), col(receipt.generation)).in_(some)))
-        }
-        for device_id, generation, seq, leaf in db.exec(
-            last.where(tuple_(col(head.device_id), col(head.generation)).in_(some))
-        ):
-            if device_id is not None and generation is not None and seq is not None:
-                chain_key = (device_id, generation)
-                facts[chain_key] = ReceiptFacts(gateways[chain_key], seq, leaf, [])
-        unnamed = select(photo.device_id, photo.generation, photo.digest).where(
-            tuple_(col(photo.device_id), col(photo.generation)).in_(some), col(photo.state) != PhotoState.ACKED
-        )
-        for device_id, generation, digest in db.exec(unnamed.order_by(col(photo.created_at), col(photo.digest))):
-            if (device_id, generation) in facts:
-                facts[device_id, generation].photos.append(digest)
-    return facts
 
 
 def _same_chain(one: Any, other: Any) -> ColumnElement[bool]:  # noqa: ANN401 - any two tables with the key columns

@@ -15,7 +15,7 @@ from firmware_protocol.orders import MAX_RECEIPT_PHOTOS, Receipt
 from server.core.clock import Clock
 from server.core.db import Database
 from server.core.signer import Signer
-from server.ledger import log_store
+from server.ledger import batch_store, log_store
 from server.ledger.log_store import ChainKey, ReceiptFacts
 from server.ledger.sequencer import Acknowledged
 
@@ -79,7 +79,7 @@ class ReceiptDesk:
         wanted = sorted(set(due))
         outgoing: list[OutgoingReceipt] = []
         with self._database.read() as db:
-            facts = log_store.receipt_facts(db, wanted)
+            facts = batch_store.receipt_facts(db, wanted)
         for chain_key in wanted:
             if chain_key in facts:
                 outgoing += self._sign(chain_key, facts[chain_key])

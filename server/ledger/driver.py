@@ -1,0 +1,165 @@
+"""Many rows at once through the database driver itself: the part of a batch whose cost is per event.
+
+The contract, the same on SQLite (executemany) and PostgreSQL (binary COPY, executemany), with the same tests:
+- Everything happens in the transaction of the session that is passed in; nothing here commits.
+- Values are stored exactly as the table's columns would store them, so other code reads the rows as its own.
+- `insert` stores all rows or raises; a row that is there already is an error, never skipped.
+- `upsert` overwrites by primary key, except the columns in `keep`; rows of one call differ in their key.
+- `look_up` gives each stored row whose `by` columns are wanted, once, in no order.
+Raises: sqlalchemy.exc.DBAPIError, whatever the driver raised.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from sqlalchemy import Connection, Dialect, LargeBinary, Table
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, SQLModel
+
+Rows: TypeAlias = Sequence[tuple[Any, ...]]
+Columns: TypeAlias = tuple[str, ...]
+_Converters: TypeAlias = tuple[tuple[int, Callable[[Any], Any]], ...]
+"""(place in the row, what the column makes of a value); places whose values stay as they are have none."""
+
+_COPY_FROM: Final = 20
+"""Rows from which one COPY costs less than a statement a row."""
+
+
+def insert(db: Session, table: type[SQLModel], columns: Columns, rows: Rows) -> None:
+    if not rows:
+        return
+    connection = db.connection()
+    stored = list(_converted(rows, _binders(table, columns, connection.dialect)))
+    if connection.dialect.name == "postgresql" and len(stored) >= _COPY_FROM:
+        _copy(connection, table, columns, stored)
+    else:
+        connection.exec_driver_sql(_insert_text(table, columns, connection.dialect), stored)
+
+
+def upsert(db: Session, table: type[SQLModel], columns: Columns, rows: Rows, *, keep: Columns = ()) -> None:
+    if not rows:
+        return
+    connection = db.connection()
+    stored = list(_converted(rows, _binders(table, columns, connection.dialect)))
+    connection.exec_driver_sql(_upsert_text(table, columns, keep, connection.dialect), stored)
+
+
+def look_up(
+    db: Session,
+    table: type[SQLModel],
+    columns: Columns,
+    *,
+    by: Columns,
+    wanted: Collection[tuple[Any, ...]],
+    where: str = "",
+) -> list[tuple[Any, ...]]:
+    """`by`: its columns are text or whole numbers. `where`: more conditions on the row `t`, as SQL, without values."""
+    if not wanted:
+        return []
+    connection = db.connection()
+    text, readers = _look_up_text(table, columns, by, where, connection.dialect)
+    if connection.dialect.name == "sqlite":
+        arguments: tuple[Any, ...] = (json.dumps(list(wanted)),)
+    else:
+        arguments = tuple(list(column) for column in zip(*wanted, strict=True))
+    return list(_converted(connection.exec_driver_sql(text, arguments).fetchall(), readers))
+
+
+def _converted(rows: Iterable[Sequence[Any]], converters: _Converters) -> Iterable[tuple[Any, ...]]:
+    """Few different tenants and times stand in many rows: each is converted once."""
+    if not converters:
+        return (tuple(row) for row in rows)
+    known: list[dict[Any, Any]] = [{None: None} for _ in converters]
+    return (_convert(list(row), converters, known) for row in rows)
+
+
+def _convert(row: list[Any], converters: _Converters, known: list[dict[Any, Any]]) -> tuple[Any, ...]:
+    for (place, convert), seen in zip(converters, known, strict=True):
+        value = row[place]
+        if value not in seen:
+            seen[value] = convert(value)
+        row[place] = seen[value]
+    return tuple(row)
+
+
+def _copy(connection: Connection, table: type[SQLModel], columns: Columns, rows: Rows) -> None:
+    text = f"COPY {_table(table).name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+    types = _copy_types(table, columns, connection.dialect)
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(text) as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:
+        raise DBAPIError.instance(text, None, error, psycopg.Error, dialect=connection.dialect) from error
+
+
+@cache
+def _insert_text(table: type[SQLModel], columns: Columns, dialect: Dialect) -> str:
+    values = ", ".join([_mark(dialect)] * len(columns))
+    return f"INSERT INTO {_table(table).name} ({', '.join(columns)}) VALUES ({values})"  # noqa: S608 - names of our columns
+
+
+@cache
+def _upsert_text(table: type[SQLModel], columns: Columns, keep: Columns, dialect: Dialect) -> str:
+    key = [column.name for column in _table(table).primary_key]
+    changed = [f"{name} = excluded.{name}" for name in columns if name not in key and name not in keep]
+    conflict = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(changed)}"
+    return f"{_insert_text(table, columns, dialect)} {conflict}"
+
+
+@cache
+def _look_up_text(
+    table: type[SQLModel], columns: Columns, by: Columns, where: str, dialect: Dialect
+) -> tuple[str, _Converters]:
+    if dialect.name == "sqlite":
+        parts = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(by))
+        source = f"(SELECT {parts} FROM json_each(?)) AS wanted"  # noqa: S608 - as above
+    else:
+        kinds = [column_type(table, name, dialect) for name in by]
+        source = f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)}) AS wanted ({', '.join(by)})"
+    same = " AND ".join(f"t.{name} = wanted.{name}" for name in by)
+    picked = ", ".join(f"t.{name}" for name in columns)
+    more = f" WHERE {where}" if where else ""
+    text = f"SELECT {picked} FROM {source} JOIN {_table(table).name} AS t ON {same}{more}"  # noqa: S608 - as above
+    return text, _processors(table, columns, dialect, "result_processor")
+
+
+@cache
+def _binders(table: type[SQLModel], columns: Columns, dialect: Dialect) -> _Converters:
+    return _processors(table, columns, dialect, "bind_processor")
+
+
+def _processors(table: type[SQLModel], columns: Columns, dialect: Dialect, which: str) -> _Converters:
+    found = []
+    for place, name in enumerate(columns):
+        kind = _table(table).columns[name].type.dialect_impl(dialect)
+        if isinstance(kind, LargeBinary):
+            continue  # both drivers take and give bytes
+        made = kind.bind_processor(dialect) if which == "bind_processor" else kind.result_processor(dialect, None)
+        if made is not None:
+            found.append((place, made))
+    return tuple(found)
+
+
+@cache
+def _copy_types(table: type[SQLModel], columns: Columns, dialect: Dialect) -> list[str]:
+    return [column_type(table, name, dialect) for name in columns]
+
+
+def column_type(table: type[SQLModel], name: str, dialect: Dialect) -> str:
+    """The column's type as the engine names it, without a length."""
+    return str(_table(table).columns[name].type.compile(dialect=dialect)).partition("(")[0].lower()
+
+
+def _mark(dialect: Dialect) -> str:
+    return "?" if dialect.name == "sqlite" else "%s"
+
+
+def _table(table: type[SQLModel]) -> Table:
+    found: Table = table.__table__  # type: ignore[attr-defined]
+    return found
