@@ -45,18 +45,35 @@ def photos(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> tuple[b
     return tuple(digest for digest in sorted(announced) if run.blobs.exists(db, digest, scope=scope))
 
 
-def proven(db: Session, found: Sequence[EntryRead]) -> dict[str, bytes]:
-    """Entries, their proofs, and the one checkpoint that all proofs lead to. Raises: StillBeingFiled."""
-    members: dict[str, bytes] = {}
+def proven(db: Session, run: Runtime, found: Sequence[EntryRead]) -> dict[str, bytes]:
+    """Entries, their proofs, the one checkpoint that all proofs lead to, and time stamps over it.
+
+    The checkpoint is the one that says most: cosigned by outside witnesses and stamped, when one holds all entries.
+    Raises: StillBeingFiled.
+    """
+    settings = run.settings
+    outside = [one.vkey.partition("+")[0] for one in settings.witnesses if not one.own]
+    last = max((leaf.index for leaf in found), default=0)
+    under = ledger.best_checkpoint(db, names=outside, quorum=settings.witness_quorum, holding=last)
+    members = {"checkpoint": under.note.encode("utf-8")}
     for leaf in found:
-        proof = ledger.proof(db, leaf.leaf_hash)
+        proof = ledger.proof(db, leaf.leaf_hash, under=under)
         if proof is None:
             raise StillBeingFiled
         name = leaf.leaf_hash.hex()
         members[f"entries/{name}.cose"] = leaf.leaf
         members[f"proofs/{name}.tlog-proof"] = proof.text().encode("utf-8")
-        members["checkpoint"] = proof.checkpoint.note.encode("utf-8")
-    return members
+    return members | _stamps(db, under.size)
+
+
+def _stamps(db: Session, size: int) -> dict[str, bytes]:
+    """Time stamps over the checkpoint of `size` entries, beside the exact bytes that they stamp."""
+    anchors = ledger.anchors(db, size)
+    stamped = ledger.checkpoint_as_stamped(db, size)
+    if not anchors or stamped is None:
+        return {}
+    members = {f"anchors/{anchor.authority}.tsr": anchor.answer for anchor in anchors}
+    return {"anchors/checkpoint": stamped.encode("utf-8"), **members}
 
 
 def openings(db: Session, scope: Scope, found: Sequence[EntryRead]) -> dict[str, bytes]:

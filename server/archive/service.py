@@ -122,7 +122,7 @@ def _members(db: Session, run: Runtime, scope: Scope, filed: FiledRecord) -> dic
     found = gathering.leaves(db, everywhere, filed.request_id)
     if filed.leaf_hash not in {leaf.leaf_hash for leaf in found}:
         raise StillBeingFiled
-    members = gathering.proven(db, found)
+    members = gathering.proven(db, run, found)
     members |= gathering.openings(db, scope, found)
     members |= {
         f"photos/{digest}.jpg": run.blobs.get(db, bytes.fromhex(digest), scope=everywhere) for digest in filed.photos

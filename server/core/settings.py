@@ -111,6 +111,9 @@ class Settings(BaseSettings):
         outside = sum(not witness.own for witness in self.witnesses)
         if self.witness_quorum > outside:
             raise ValueError(f"witness_quorum is {self.witness_quorum}; only {outside} witnesses are not your own")
+        names = ["own", *(authority.name for authority in self.time_authorities)]
+        if len(set(names)) != len(names):
+            raise ValueError('time_authorities have different names, and none is "own", which is our own')
         return self
 
     @classmethod

@@ -4,9 +4,18 @@ from typing import Any
 
 from server.core.runtime import Runtime
 from server.eseals import service
-from server.jobs.service import handler
+from server.eseals.anchoring import EVERY_S, Anchoring
+from server.jobs.service import every, handler
+
+_anchoring = Anchoring()
 
 
 @handler(service.PUBLISH_JOB)
 def publish(run: Runtime, _payload: dict[str, Any]) -> None:
     service.publish_withdrawals(run)
+
+
+@every(EVERY_S)
+def anchor(run: Runtime) -> None:
+    """Stamp the ledger's newest published checkpoint, when it is due."""
+    _anchoring.stamp_due(run)

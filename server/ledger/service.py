@@ -156,16 +156,20 @@ def published_checkpoint(db: Session) -> Checkpoint:
 def best_checkpoint(db: Session, *, names: Sequence[str], quorum: int, holding: int) -> Checkpoint:
     """The tree head that says most for entries up to index `holding`, with the lines of its witnesses.
 
-    Stamped before cosigned (by `quorum` of `names`, at least one) before merely newest. Raises: LogNotStarted.
+    Cosigned (by `quorum` of `names`, at least one) and stamped, before cosigned, before stamped, before merely newest.
+    Raises: LogNotStarted.
     """
+    theirs = max(quorum, 1)
     for size in (
+        witness_store.largest_cosigned(db, names, at_least=theirs, anchored=True),
+        witness_store.largest_cosigned(db, names, at_least=theirs),
         witness_store.largest_anchored(db),
-        witness_store.largest_cosigned(db, names, at_least=max(quorum, 1)),
     ):
         found = witness_store.checkpoint_at(db, size) if size is not None and size > holding else None
         if found is not None:
             return found
-    return checkpoint(db)
+    newest = checkpoint(db)
+    return witness_store.checkpoint_at(db, newest.size) or newest
 
 
 def anchors(db: Session, size: int) -> list[AnchorRead]:
@@ -176,6 +180,22 @@ def anchors(db: Session, size: int) -> list[AnchorRead]:
 def checkpoint_as_stamped(db: Session, size: int) -> str | None:
     """The exact note that `anchors` stamp; None: there was no checkpoint of that size."""
     return witness_store.own_note(db, size)
+
+
+def published_size(db: Session) -> int:
+    """Entries under the newest published tree head; 0: none was published."""
+    found = witness_store.published(db)
+    return found.size if found else 0
+
+
+def last_anchor(db: Session, authority: str) -> tuple[int, datetime] | None:
+    """(size, when it was kept) of this authority's latest time stamp; None: it never gave one."""
+    return witness_store.last_anchor(db, authority)
+
+
+def keep_anchor(db: Session, anchor: AnchorRead, *, now: datetime) -> None:
+    """Keep a time stamp that was verified over the checkpoint's exact note. Again changes nothing."""
+    witness_store.keep_anchor(db, anchor, now=now)
 
 
 def recent_checkpoints(db: Session, *, limit: int = 20) -> list[CheckpointRead]:

@@ -57,8 +57,10 @@ def own_note(db: Session, size: int) -> str | None:
     return None if row is None else row.note
 
 
-def largest_cosigned(db: Session, names: Collection[str], *, at_least: int) -> int | None:
-    """Size of the largest checkpoint that `at_least` witnesses of `names` cosigned."""
+def largest_cosigned(db: Session, names: Collection[str], *, at_least: int, anchored: bool = False) -> int | None:
+    """Size of the largest checkpoint that `at_least` witnesses of `names` cosigned, and that was stamped if wanted."""
+    if not names:
+        return None
     query = (
         select(LedgerCosignature.size)
         .where(col(LedgerCosignature.name).in_(names))
@@ -67,6 +69,8 @@ def largest_cosigned(db: Session, names: Collection[str], *, at_least: int) -> i
         .order_by(col(LedgerCosignature.size).desc())
         .limit(1)
     )
+    if anchored:
+        query = query.where(col(LedgerCosignature.size).in_(select(LedgerAnchor.size)))
     return db.exec(query).first()
 
 
@@ -94,9 +98,10 @@ def publish(db: Session, size: int, *, now: datetime) -> None:
     db.execute(fresh.values(published_at=now))
 
 
-def anchored_by(db: Session, size: int) -> set[str]:
-    """Names of the authorities that stamped this checkpoint."""
-    return set(db.exec(select(LedgerAnchor.authority).where(LedgerAnchor.size == size)))
+def last_anchor(db: Session, authority: str) -> tuple[int, datetime] | None:
+    """(size, when it was kept) of the authority's latest stamp."""
+    query = select(LedgerAnchor.size, LedgerAnchor.created_at).where(LedgerAnchor.authority == authority)
+    return db.exec(query.order_by(col(LedgerAnchor.size).desc()).limit(1)).first()
 
 
 def keep_anchor(db: Session, anchor: AnchorRead, *, now: datetime) -> None:

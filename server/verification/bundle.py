@@ -16,7 +16,7 @@ from typing import Final
 from firmware_protocol.purposes import Purpose
 from server.ledger import checkpoint
 from server.ledger.checkpoint import BadCheckpoint, VerifierKey
-from server.verification import contents, leaves, manifest, story, strokes
+from server.verification import anchors, contents, leaves, manifest, story, strokes
 from server.verification.checks import Check, Checks, Result
 from server.verification.container import Fault, NotABundle, pack, unpack
 from server.verification.contents import CheckSealed
@@ -197,6 +197,7 @@ def _check_log(members: dict[str, bytes], listed: Manifest, trust: TrustBundle, 
     checks.add("checkpoint", problem, passed=log is not None, member="checkpoint")
     if log is None:
         log = signers[0] if signers else VerifierKey(name=trust.anchor.log_name, public_key=bytes(32))
+    anchors.check(members, log, checks)
     read = leaves.read_all(members, trust=trust, log=log, checks=checks)
     orphans = [
         (name, "it proves no entry of this bundle")
