@@ -47,7 +47,7 @@ def waiting_for(world: "World") -> str:
         if why := _device_waits(stand, erased=world.gateway.erased):
             return f"{stand.name}: {why}"
     counts = world.gateway.outbox.counts()
-    if counts["events"] or counts["photos"]:
+    if counts["events"] or (counts["photos"] and not world.gateway.erased):
         return f"the outbox holds {counts}"
     if world.server.down:
         return f"headquarters still sends {[row.kind for row in world.server.down.values()]}"

@@ -272,6 +272,8 @@ class Stand:
         if self.device is not None and self.device.memory.token is not None:
             self._marks.hit("head_swapped_with_an_open_grant")
         self.account.head = head
+        if self.device is None:
+            self.shaft.hold()  # as above
         self.touch(lambda device: device.head_seen(0, head or None))
 
     @property
