@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from server.core.db import CreatedAt, UtcDateTime
 
 BIG: Final = BigInteger().with_variant(Integer(), "sqlite")
 """64 bits in both engines; on SQLite this spelling makes the row id itself the key."""
+_UUID_IN_CBOR: Final = text("length(value) = 38")
 
 
 def _number() -> Any:  # noqa: ANN401 - a column
@@ -209,6 +210,10 @@ class LedgerOpening(SQLModel, table=True):
     """Salt and value behind one commitment. Erasing empties both; the leaf and its proofs stay."""
 
     __tablename__ = "ledger_opening"
+    __table_args__ = (
+        # What was committed to about a person: a UUID as CBOR text is 38 bytes; longer values would not fit an index.
+        Index("ix_ledger_opening_uuid", "value", sqlite_where=_UUID_IN_CBOR, postgresql_where=_UUID_IN_CBOR),
+    )
 
     leaf_hash: bytes = Field(primary_key=True, max_length=32)
     label: str = Field(primary_key=True)

@@ -188,27 +188,33 @@ def open_gaps(db: Session, scope: Scope) -> list[OpenGap]:
 
 
 def set_aside(db: Session, scope: Scope) -> list[SetAsideRead]:
-    """Newest first. What names no known device is shown to those who see the whole tenant."""
+    """Newest first."""
+    query = select(LedgerQuarantine).where(visible_set_aside(scope)).order_by(col(LedgerQuarantine.last_at).desc())
+    return [as_set_aside(row) for row in db.exec(query.limit(MOST_ROWS))]
+
+
+def visible_set_aside(scope: Scope) -> ColumnElement[bool]:
+    """What names no known device is shown to those who see the whole tenant."""
     visible = scope.owns(LedgerQuarantine)
     if scope.branch_path == WHOLE_TENANT:
         visible = or_(visible, col(LedgerQuarantine.tenant_id).is_(None))
-    query = select(LedgerQuarantine).where(visible).order_by(col(LedgerQuarantine.last_at).desc()).limit(MOST_ROWS)
-    return [
-        SetAsideRead(
-            digest=row.digest,
-            reason=Reason(row.reason),
-            detail=row.detail,
-            source=row.source,
-            device_id=row.device_id,
-            generation=row.generation,
-            seq=row.seq,
-            size=row.size,
-            first_at=row.first_at,
-            last_at=row.last_at,
-            times=row.times,
-        )
-        for row in db.exec(query)
-    ]
+    return visible
+
+
+def as_set_aside(row: LedgerQuarantine) -> SetAsideRead:
+    return SetAsideRead(
+        digest=row.digest,
+        reason=Reason(row.reason),
+        detail=row.detail,
+        source=row.source,
+        device_id=row.device_id,
+        generation=row.generation,
+        seq=row.seq,
+        size=row.size,
+        first_at=row.first_at,
+        last_at=row.last_at,
+        times=row.times,
+    )
 
 
 def owner_of(db: Session, device_id: str, generation: int) -> tuple[UUID, str] | None:

@@ -341,6 +341,14 @@ def upgrade() -> None:
         sa.Column("erased_at", db.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("leaf_hash", "label"),
     )
+    op.create_index(
+        "ix_ledger_opening_uuid",
+        "ledger_opening",
+        ["value"],
+        unique=False,
+        sqlite_where=sa.text("length(value) = 38"),
+        postgresql_where=sa.text("length(value) = 38"),
+    )
     op.create_table(
         "ledger_photo",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -1136,6 +1144,12 @@ def downgrade() -> None:
     op.drop_table("ledger_quarantine")
     op.drop_index(op.f("ix_ledger_photo_state"), table_name="ledger_photo")
     op.drop_table("ledger_photo")
+    op.drop_index(
+        "ix_ledger_opening_uuid",
+        table_name="ledger_opening",
+        sqlite_where=sa.text("length(value) = 38"),
+        postgresql_where=sa.text("length(value) = 38"),
+    )
     op.drop_table("ledger_opening")
     op.drop_table("ledger_log")
     op.drop_index("ix_ledger_gap_device", table_name="ledger_gap")
