@@ -37,7 +37,7 @@ def decode(data: bytes) -> Any:  # noqa: ANN401 - any CBOR value
 def decode_map(data: bytes) -> dict[int, Any]:
     """Raises: Malformed, when the bytes are not a map with integer keys."""
     value = decode(data)
-    if not isinstance(value, dict) or not all(isinstance(key, int) and not isinstance(key, bool) for key in value):
+    if not isinstance(value, dict) or not set(map(type, value)) <= _INT_ONLY:
         raise Malformed("expected a map with integer keys")
     return value
 

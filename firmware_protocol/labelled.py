@@ -66,7 +66,7 @@ def label(number: int, *, size: int | None = None, most: int | None = None, opti
 def to_map(value: Any) -> dict[int, Any]:  # noqa: ANN401 - any labelled dataclass
     """Absent optional fields are left out."""
     out: dict[int, Any] = {}
-    for field in _fields(type(value)):
+    for field in fields_of(type(value)):
         item = getattr(value, field.name)
         if item is not None:
             out[field.number] = _plain(item)
@@ -211,7 +211,8 @@ def _check_size(where: str, field: _Field, length: int) -> None:
         raise Malformed(f"{where} has {length}, at most {field.most}")
 
 
-def _fields(cls: type) -> tuple[_Field, ...]:
+def fields_of(cls: type) -> tuple[_Field, ...]:
+    """What the class's labels say, in the order of its fields."""
     return _cached_fields(cls)
 
 
@@ -237,7 +238,7 @@ def _cached_fields(cls: Any) -> tuple[_Field, ...]:  # noqa: ANN401 - mypy does 
 
 @cache
 def _cached_plan(cls: Any) -> _Plan:  # noqa: ANN401 - as above
-    fields = _fields(cls)
+    fields = fields_of(cls)
     return _Plan(
         fields={field.number: field for field in fields},
         required=tuple(field for field in fields if not field.optional),
