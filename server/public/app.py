@@ -48,7 +48,7 @@ def create_app(runtime: Runtime, *, snapshot: Path | None = None, workers: Worke
     settings = runtime.settings
     anchor = read_anchor(TrustFile(settings.home).anchor())
     app.state.source = Source(snapshot or path_in(settings.home), root=anchor.root_key)
-    app.state.log = PublishedLog(settings, anchor=anchor)
+    app.state.log = PublishedLog(settings, log_name=anchor.log_name, keys=anchor.keys)
     app.state.shown = Shown(installation=settings.installation, host=settings.public_url, demo=settings.demo)
     app.state.tries = Tries()
     app.state.judges = workers or Workers(functions=(JUDGES,))

@@ -5,7 +5,7 @@ cosignatures that verify under the keys in this installation's settings. Entries
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -21,7 +21,7 @@ from server.ledger.merkle import HASH_SIZE
 from server.ledger.publishing import CHECKPOINT, FOLDER, file_of
 from server.ledger.routes import BYTES, CHECKPOINT_HEADERS, TEXT, TILE_HEADERS
 from server.ledger.tile_names import NoSuchTile
-from server.verification.trust import Anchor
+from server.verification.trust import IssuerKey
 
 router = APIRouter(prefix="/log")
 
@@ -46,11 +46,9 @@ class Seen:
 class PublishedLog:
     """The published folder, and whose cosignatures count."""
 
-    def __init__(self, settings: Settings, *, anchor: Anchor) -> None:
+    def __init__(self, settings: Settings, *, log_name: str, keys: Iterable[IssuerKey]) -> None:
         self._keys = tuple(
-            VerifierKey(name=anchor.log_name, public_key=key.public_key)
-            for key in anchor.keys
-            if key.purpose is Purpose.CHECKPOINT
+            VerifierKey(name=log_name, public_key=key.public_key) for key in keys if key.purpose is Purpose.CHECKPOINT
         )
         self._folder = settings.home / FOLDER
         self._quorum = settings.witness_quorum
