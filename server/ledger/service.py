@@ -17,6 +17,7 @@ from server.core.signer import Signer
 from server.ledger import entry_codec, log_store, merkle, store, witness_store
 from server.ledger.admission import KeyStatus, Reason
 from server.ledger.checkpoint import Checkpoint, VerifierKey
+from server.ledger.cosignature import Witness
 from server.ledger.entry_codec import MAX_LEAF, SALT_SIZE, Entry, Opening
 from server.ledger.entry_types import SPECS, EntryType
 from server.ledger.errors import LogNotStarted
@@ -32,6 +33,7 @@ from server.ledger.schemas import (
     OpenGap,
     PhotoState,
     SetAsideRead,
+    WitnessRead,
 )
 
 __all__ = [
@@ -180,6 +182,11 @@ def anchors(db: Session, size: int) -> list[AnchorRead]:
 def checkpoint_as_stamped(db: Session, size: int) -> str | None:
     """The exact note that `anchors` stamp; None: there was no checkpoint of that size."""
     return witness_store.own_note(db, size)
+
+
+def witness_states(db: Session, witnesses: Sequence[Witness]) -> list[WitnessRead]:
+    """The configured witnesses, as they stand."""
+    return [witness_store.state_of(db, witness) for witness in witnesses]
 
 
 def published_size(db: Session) -> int:

@@ -11,14 +11,29 @@ from sqlmodel import Session, col, select
 
 from server.ledger import cosignature, log_store
 from server.ledger.checkpoint import Checkpoint
-from server.ledger.cosignature import Cosignature
+from server.ledger.cosignature import Cosignature, Witness
 from server.ledger.models import LedgerAnchor, LedgerCheckpoint, LedgerCosignature, LedgerWitness
-from server.ledger.schemas import AnchorRead, CheckpointRead, Trouble
+from server.ledger.schemas import AnchorRead, CheckpointRead, Trouble, WitnessRead
 
 
 def witness(db: Session, name: str) -> LedgerWitness:
     """Its row, or a new one that is not stored yet."""
     return db.get(LedgerWitness, name) or LedgerWitness(name=name)
+
+
+def state_of(db: Session, asked: Witness) -> WitnessRead:
+    row = witness(db, asked.name)
+    return WitnessRead(
+        name=asked.name,
+        vkey=asked.key.text(),
+        url=asked.url,
+        own=asked.own,
+        size=row.size,
+        seen_at=row.seen_at,
+        asked_at=row.asked_at,
+        trouble=Trouble(row.trouble) if row.trouble else None,
+        detail=row.detail,
+    )
 
 
 def cosigned(db: Session, head: Checkpoint, found: Iterable[Cosignature], *, now: datetime) -> None:
