@@ -6,6 +6,7 @@ The unprotected header is empty; the purpose is the external_aad.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -55,6 +56,7 @@ class Sign1:
     signature: bytes
 
 
+@lru_cache(maxsize=4096)
 def key_id(public_key: bytes) -> bytes:
     """The first 4 bytes of SHA-256 over the 32-byte public key."""
     return hashlib.sha256(public_key).digest()[:KEY_ID_SIZE]
@@ -146,7 +148,7 @@ def keyring(*public_keys: bytes) -> dict[bytes, bytes]:
 
 
 def _to_be_signed(protected: bytes, payload: bytes, purpose: Purpose) -> bytes:
-    return b"\x84\x6aSignature1" + _string(protected) + _string(purpose.aad) + _string(payload)
+    return b"\x84\x6aSignature1" + _string(protected) + _AAD[purpose] + _string(payload)
 
 
 def _string(data: bytes) -> bytes:
@@ -157,3 +159,6 @@ def _string(data: bytes) -> bytes:
     if size < 256:
         return bytes((0x58, size)) + data
     return cbor.encode(data)
+
+
+_AAD: Final = {purpose: _string(purpose.aad) for purpose in Purpose}

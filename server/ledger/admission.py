@@ -9,11 +9,12 @@ The rules, per device and key generation (design: D5, D7):
 6. What does not fit is set aside with its reason; nothing is dropped.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError, CryptoError
@@ -26,6 +27,7 @@ from server.ledger import merkle
 
 MAX_SEQ: Final = 2**63 - 1
 """What a signed 64-bit database column holds."""
+_DEVICE_ID: Final = re.compile(r"[!\"$-*,-.0-~]+").fullmatch
 
 
 class Reason(StrEnum):
@@ -54,8 +56,7 @@ class DeviceKey:
     status: KeyStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """A well-formed event, its signature not yet checked."""
 
     leaf: bytes  # exactly what arrived
@@ -63,14 +64,8 @@ class Incoming:
     chain_hash: bytes  # what the next event names as `previous`
     parts: cose.Sign1
     event: Event
-
-    @property
-    def chain_key(self) -> tuple[str, int]:
-        return self.event.header.device_id, self.event.header.generation
-
-    @property
-    def seq(self) -> int:
-        return self.event.header.seq
+    chain_key: tuple[str, int]
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +140,10 @@ def read(leaf: bytes) -> Incoming | SetAside:
     header = event.header
     if not 1 <= header.seq <= MAX_SEQ or header.generation > MAX_SEQ:
         return SetAside(Reason.MALFORMED, "sequence number or generation out of range")
-    if not header.device_id or any(not "!" <= letter <= "~" or letter in "/+#" for letter in header.device_id):
+    if not _DEVICE_ID(header.device_id):
         return SetAside(Reason.MALFORMED, "a device id holds printable ASCII, and nothing that MQTT topics reserve")
-    return Incoming(leaf, merkle.leaf_hash(leaf), events.chain_hash(leaf), parts, event)
+    chain_key = (header.device_id, header.generation)
+    return Incoming(leaf, merkle.leaf_hash(leaf), events.chain_hash(leaf), parts, event, chain_key, header.seq)
 
 
 def check_signature(incoming: Incoming, keys: Mapping[tuple[str, int], DeviceKey]) -> SetAside | None:
