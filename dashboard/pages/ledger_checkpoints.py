@@ -1,4 +1,4 @@
-"""The ledger's checkpoints on screen: who else saw them, who stamped them, and how somebody becomes a witness."""
+"""The ledger's checkpoints on screen: who else saw them, and who stamped them."""
 
 from typing import Final
 
@@ -10,12 +10,10 @@ from dashboard.web.viewer import Me
 from server.core.db import DbRead
 from server.core.errors import NotFound
 from server.core.i18n import N_
-from server.core.signer import Purpose
 from server.identity.guard import Run
 from server.ledger import service as ledger
 from server.ledger import witnessing
 from server.ledger.cosignature import BadCosignature
-from server.ledger.errors import LogNotStarted
 from server.ledger.schemas import Trouble
 
 router = APIRouter(include_in_schema=False, prefix="/ledger/checkpoints")
@@ -45,10 +43,6 @@ def show_checkpoints(request: Request, db: DbRead, run: Run, me: Me) -> Response
     theirs = {witness.name for witness in witnesses if not witness.own}
     recent = ledger.recent_checkpoints(db, limit=SHOWN)
     seen = len({name for name, _at in recent[0].cosigned_by} & theirs) if recent else 0
-    try:
-        vkey = ledger.verifier_key(db, public_key=run.keys.public_key(Purpose.CHECKPOINT)).text()
-    except LogNotStarted:
-        vkey = ""
     return pages_of(request).page(
         request,
         "ledger_checkpoints.html",
@@ -59,10 +53,7 @@ def show_checkpoints(request: Request, db: DbRead, run: Run, me: Me) -> Response
         theirs=theirs,
         seen=seen,
         lacking=max(0, settings.witness_quorum - seen),
-        quorum=settings.witness_quorum,
         troubles=TROUBLES,
-        vkey=vkey,
-        public_url=settings.public_url,
     )
 
 
