@@ -17,9 +17,11 @@ from server.inspection.vision.leaf import ranked, thumb
 from server.inspection.vision.strip import read_strip
 from tests.server.world import contract_pdf
 
-ARTWORK = (Path(__file__).parents[2] / "dashboard" / "demo" / "assets" / "seal-es.png").read_bytes()
+ARTWORK_FOLDER = Path(__file__).parents[2] / "dashboard" / "demo" / "assets"
+ARTWORK = (ARTWORK_FOLDER / "seal-es.png").read_bytes()
 PDF = contract_pdf(pages=4)
 DIGEST = b"w" * 32
+DEMO = b"d" * 32
 STRIP = bytes(range(20))
 
 
@@ -42,18 +44,41 @@ def test_the_server_reads_the_strip_on_photo_and_preview(scene: Scene, pages: li
     assert read_strip(np.zeros((400, 300), np.uint8)) is None
 
 
-def test_a_bound_page_agrees_when_it_is_said_to_be_bound(scene: Scene, pages: list[Any]) -> None:
-    scene.lay_page(pages[0], curl_mm=6, staple=True)
+@pytest.mark.parametrize("curl_mm", [6, 15])
+def test_a_bound_page_agrees_when_it_is_said_to_be_bound(scene: Scene, pages: list[Any], curl_mm: int) -> None:
+    scene.lay_page(pages[0], curl_mm=curl_mm, staple=True)
     preview = scene.photograph(STRIP).preview_jpeg
     bound = tasks.check_page(DIGEST, 1, preview, (), True).finding
-    assert (bound.answer, bool(bound.unjudged)) == ("match", True)
+    assert (bound.answer, bool(bound.unjudged)) == ("match", True), bound.differences
     assert tasks.check_page(DIGEST, 1, preview, ()).finding.answer == "wrong"
+
+
+@pytest.mark.parametrize("name", ["office-lease-en.pdf", "contrato-suministro-es.pdf"])
+def test_a_contract_of_the_demo_agrees_as_a_bound_volume(scene: Scene, name: str) -> None:
+    pdf = (ARTWORK_FOLDER / name).read_bytes()
+    tasks.prepare_page(pdf, DEMO, 1)
+    scene.lay_page(render_pdf_page(pdf, 0, dpi=300), curl_mm=10, staple=True)
+    finding = tasks.check_page(DEMO, 1, scene.photograph(STRIP).preview_jpeg, (), True).finding
+    assert finding.answer == "match", finding.differences
 
 
 def test_a_changed_amount_is_found_on_a_bound_page(scene: Scene, pages: list[Any]) -> None:
     other = contract_pdf(pages=4, amount="7.200,00 EUR")
-    scene.lay_page(render_pdf_page(other, 0, dpi=300), curl_mm=6)
+    scene.lay_page(render_pdf_page(other, 0, dpi=300), curl_mm=10)
     assert tasks.check_page(DIGEST, 1, scene.photograph(STRIP).preview_jpeg, (), True).finding.answer == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("to_mm", "reason"), [(37, "text_differs"), (254, "extra_ink")], ids=["other words", "added line"]
+)
+def test_what_was_put_in_beside_the_spine_is_found(scene: Scene, pages: list[Any], to_mm: int, reason: str) -> None:
+    mm = 300 / 25.4
+    across = slice(round(18 * mm), round(60 * mm))
+    sheet = pages[0].copy()
+    sheet[round(to_mm * mm) : round(to_mm * mm) + 100, across] = pages[0][round(64 * mm) : round(64 * mm) + 100, across]
+    scene.lay_page(sheet, curl_mm=10, staple=True)
+    finding = tasks.check_page(DIGEST, 1, scene.photograph(STRIP).preview_jpeg, (), True).finding
+    assert (finding.answer, finding.reason) == ("wrong", reason)
 
 
 @pytest.mark.parametrize("cancelled", [True, False])

@@ -1,5 +1,6 @@
 """Where the approved page lies in the photo: ORB and MAGSAC for the plane, a smooth field for the paper's bend."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,10 @@ from server.inspection.vision.ink import Density, density
 
 Pixels = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
+Terms = Callable[[Matrix, tuple[int, int]], Matrix]
+"""From points (n, 2) of a grid of (height, width) to what a shift is made up of there (n, k)."""
+Pairs = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Points (n, 2) of one picture, and the same points of another."""
 
 ORB_LONG_SIDE_PX: Final = 1333
 """A photo of an A4 page with some tray around it is then near 100 dpi, where ORB told 100 pages of 100 apart."""
@@ -43,16 +48,28 @@ def features(grey: Pixels, *, long_side_px: int = ORB_LONG_SIDE_PX) -> Features:
     return Features(points=at.astype(np.float32), marks=np.asarray(marks, np.uint8))
 
 
-def plane(source: Features, target: Features, *, tolerance_px: float) -> tuple[Matrix | None, int]:
-    """Homography from `source` pixels to `target` pixels, and how many key points agree with it."""
+def matched(source: Features, target: Features) -> Pairs:
+    """Points of both that look alike, and like no other; none when there are too few to fit a plane to."""
+    none = np.zeros((0, 2), np.float32)
     if min(len(source.points), len(target.points)) < 12:
-        return None, 0
+        return none, none
     pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(source.marks, target.marks, k=2)
     good = [p[0] for p in pairs if len(p) == 2 and p[0].distance < 64 and p[0].distance < 0.88 * p[1].distance]
     if len(good) < 8:
+        return none, none
+    return source.points[[m.queryIdx for m in good]], target.points[[m.trainIdx for m in good]]
+
+
+def plane(source: Features, target: Features, *, tolerance_px: float) -> tuple[Matrix | None, int]:
+    """Homography from `source` pixels to `target` pixels, and how many key points agree with it."""
+    return plane_of(matched(source, target), tolerance_px=tolerance_px)
+
+
+def plane_of(pairs: Pairs, *, tolerance_px: float) -> tuple[Matrix | None, int]:
+    """`plane`, from points that were matched."""
+    src, dst = pairs
+    if len(src) == 0:
         return None, 0
-    src = source.points[[m.queryIdx for m in good]]
-    dst = target.points[[m.trainIdx for m in good]]
     best: Matrix | None = None
     most = 0
     for seed, rounds in ((1, 4_000), (2, 20_000), (3, 20_000)):
@@ -77,15 +94,17 @@ def project(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
 class Warp:
     """From grid pixels (the approved page at a working resolution) to photo pixels.
 
-    `matrix` is the plane; `bend` (10, 2) holds cubic coefficients of a shift in grid pixels, applied before it.
+    `matrix` is the plane; `bend` (k, 2) holds the coefficients of a shift in grid pixels, applied before it, over the
+    k `terms` of a point: for an ordinary sheet those of a cubic.
     """
 
     matrix: Matrix
     shape: tuple[int, int]
     bend: Matrix
+    terms: Terms
 
     def photo_points(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return project(self.matrix, points + _cubic(points, self.shape) @ self.bend)
+        return project(self.matrix, points + self.terms(points, self.shape) @ self.bend)
 
     def maps(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Sampling maps (H, W): computed at every 16th pixel and interpolated, the field is smooth."""
@@ -99,7 +118,7 @@ class Warp:
         return np.ascontiguousarray(full[..., 0]), np.ascontiguousarray(full[..., 1])
 
 
-def _cubic(points: NDArray[np.float64], shape: tuple[int, int]) -> Matrix:
+def cubic(points: NDArray[np.float64], shape: tuple[int, int]) -> Matrix:
     x = points[:, 0] / shape[1] * 2 - 1
     y = points[:, 1] / shape[0] * 2 - 1
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3], axis=1)
@@ -120,9 +139,9 @@ def bent(matrix: Matrix, approved: Density, photo: Pixels, *, dpi: float) -> War
     centres, shifts, weights = _block_shifts(np.asarray(ink, np.float32), seen)
     bend = np.zeros((10, 2))
     if len(centres) >= 6:
-        basis = _cubic((centres + 0.5) * factor - 0.5, shape)
+        basis = cubic((centres + 0.5) * factor - 0.5, shape)
         bend = _robust_fit(basis, shifts * factor, weights)
-    return Warp(matrix=matrix, shape=shape, bend=bend)
+    return Warp(matrix=matrix, shape=shape, bend=bend, terms=cubic)
 
 
 def _block_shifts(ink: Density, seen: Density) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

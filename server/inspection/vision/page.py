@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.inspection.vision import gate
-from server.inspection.vision.align import Matrix, Warp, bent, features, plane, project
+from server.inspection.vision.align import Matrix, Pairs, Warp, bent, cubic, features, matched, plane_of, project
 from server.inspection.vision.approved import ApprovedPage, Grid, Mode, PreparedPage, WordBox, prepare
 from server.inspection.vision.decode import decode, red_channel
 from server.inspection.vision.differences import Spot, box_of, judge, of_ink, of_text
 from server.inspection.vision.finding import Answer, Box, Difference, PageFinding, Reason
 from server.inspection.vision.ink import EDGE_MM, Density, density
 from server.inspection.vision.letters import Comparison, softened, softness, word_shifts
+from server.inspection.vision.spine import unbent
 
 __all__ = [
     "Answer",
@@ -36,8 +37,10 @@ __all__ = [
 
 MIN_INLIERS: Final = 50
 """Key points in one plane: 106 for the true page and 22 for the runner-up in the median of 26 queries of 100 pages."""
-SPINE_MM: Final = 20.0
-"""Measured with the simulator: a curl of 6 mm at the spine spoils words in the inner 17 mm, a staple the corner."""
+BINDING_MM: Final = 16.0
+"""Wire, thread and holes lie in this inner strip of a bound page: ink that was added there is said to be not judged."""
+CORNER_MM: Final = 20.0
+"""A staple through the upper corner by the spine may cover print."""
 _LEAST_INLIERS: Final = 16
 _MOST_DIFFERENCES: Final = 40
 
@@ -45,6 +48,7 @@ _MOST_DIFFERENCES: Final = 40
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     matrix: Matrix
+    pairs: Pairs
     inliers: int
     dpi: float
     turn: float
@@ -70,7 +74,8 @@ def compare_page(
 
     Pass a `PreparedPage` to spare the approved side's work. `known_marks` are boxes in approved pixels where added ink
     is expected, such as the trace code of an earlier stroke on this page. `bound`: the left edge is held by a spine or
-    a staple, so what differs in the inner 20 mm is said to be not judged. Never raises on bad bytes.
+    a staple, so the page's bend is undone, and what wire and thread can cover is said to be not judged. Never raises on
+    bad bytes.
     """
     start = time.perf_counter()
     page = approved if isinstance(approved, PreparedPage) else prepare(approved, modes=(mode,))
@@ -87,7 +92,8 @@ def compare_page(
 
 def _locate(page: PreparedPage, photo: NDArray[np.uint8]) -> tuple[_Found | None, int]:
     seen = features(photo)
-    matrix, inliers = plane(page.features, seen, tolerance_px=max(1.5, 2.5 * max(photo.shape) / 1333))
+    pairs = matched(page.features, seen)
+    matrix, inliers = plane_of(pairs, tolerance_px=max(1.5, 2.5 * max(photo.shape) / 1333))
     # A page with little print has few key points; a third of them must then agree.
     enough = max(_LEAST_INLIERS, min(MIN_INLIERS, len(page.features.points) // 3))
     shape = (page.approved.image.shape[0], page.approved.image.shape[1])
@@ -97,13 +103,11 @@ def _locate(page: PreparedPage, photo: NDArray[np.uint8]) -> tuple[_Found | None
     here, right = project(matrix, middle)
     turn = float(np.degrees(np.arctan2(right[1] - here[1], right[0] - here[0])))
     dpi = gate.resolution(matrix, shape, page.approved.dpi)
-    return _Found(matrix=matrix, inliers=inliers, dpi=dpi, turn=turn), inliers
+    return _Found(matrix=matrix, pairs=pairs, inliers=inliers, dpi=dpi, turn=turn), inliers
 
 
 def _compare(grid: Grid, photo: NDArray[np.uint8], found: _Found, expected: _Expected, start: float) -> PageFinding:
-    back = (1 / grid.scale - 1) / 2
-    shrink = np.array([[1 / grid.scale, 0, back], [0, 1 / grid.scale, back], [0, 0, 1.0]])
-    warp = bent(found.matrix @ shrink, grid.ink, photo, dpi=grid.dpi)
+    warp = _laid_over(grid, photo, found, bound=expected.bound)
     map_x, map_y = warp.maps()
     covered = gate.coverage(_photo_quads(grid.words, warp), (photo.shape[0], photo.shape[1]))
     flat = np.asarray(cv2.remap(photo, map_x, map_y, cv2.INTER_LINEAR), np.uint8)
@@ -112,7 +116,7 @@ def _compare(grid: Grid, photo: NDArray[np.uint8], found: _Found, expected: _Exp
     if refusal is not None:
         return _finding(refusal.answer, refusal.reason, start, found=found, covered=covered)
     spots, unjudged = _spots(grid, seen, _inside(grid, map_x, map_y, photo.shape, expected.marks))
-    hidden = [spot for spot in spots if expected.bound and _at_spine(spot, grid.dpi)]
+    hidden = [spot for spot in spots if expected.bound and _under_wire(spot, grid.dpi)]
     spots = [spot for spot in spots if spot not in hidden]
     answer, reason = judge(spots)
     if spots and _glare(spots, flat, grid.dpi):
@@ -122,6 +126,19 @@ def _compare(grid: Grid, photo: NDArray[np.uint8], found: _Found, expected: _Exp
     dim = [spot.box for spot in hidden] + [box_of(grid.words[word]) for word in unjudged]
     boxes = tuple(_approved_box(box, grid.scale) for box in dim[:_MOST_DIFFERENCES])
     return _finding(answer, reason, start, found=found, covered=covered, differences=differences, unjudged=boxes)
+
+
+def _laid_over(grid: Grid, photo: NDArray[np.uint8], found: _Found, *, bound: bool) -> Warp:
+    """From the grid to the photo: by the plane and the paper's bend."""
+    back = (1 / grid.scale - 1) / 2
+    shrink = np.array([[1 / grid.scale, 0, back], [0, 1 / grid.scale, back], [0, 0, 1.0]])
+    matrix = found.matrix @ shrink
+    if not bound:
+        return bent(matrix, grid.ink, photo, dpi=grid.dpi)
+    here, there = found.pairs
+    shape = (grid.ink.shape[0], grid.ink.shape[1])
+    flat = Warp(matrix=matrix, shape=shape, bend=np.zeros((10, 2)), terms=cubic)
+    return unbent(flat, ((here + 0.5) * grid.scale - 0.5, there), grid.ink, photo, dpi=grid.dpi)
 
 
 def _unusable(grid: Grid, found: _Found, covered: float, seen: Density) -> gate.Refusal | None:
@@ -145,9 +162,11 @@ def _spots(grid: Grid, seen: Density, inside: NDArray[np.uint8]) -> tuple[list[S
     return spots + of_ink(extra, "extra", dpi=grid.dpi, known=[]), unjudged
 
 
-def _at_spine(spot: Spot, dpi: int) -> bool:
-    """Whether a difference lies where a bound page bends away from the camera, or under its staple."""
-    return (spot.box[0] + spot.box[2]) / 2 < SPINE_MM / 25.4 * dpi
+def _under_wire(spot: Spot, dpi: int) -> bool:
+    """Whether a difference lies where a bound page has its thread or its staple."""
+    x0, y0, x1, y1 = (side / dpi * 25.4 for side in spot.box)
+    in_corner = (x0 + x1) / 2 < CORNER_MM and (y0 + y1) / 2 < CORNER_MM
+    return in_corner or (spot.kind == "extra" and x1 < BINDING_MM)
 
 
 def _glare(spots: list[Spot], flat: NDArray[np.uint8], dpi: int) -> bool:
