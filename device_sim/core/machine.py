@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from device_sim.core import service, settle, sweep
+from device_sim.core import settle, sweep
 from device_sim.core.checks import No
 from device_sim.core.display import Display
 from device_sim.core.errors import OutOfOrder, StorageFailed
+from device_sim.core.housing import Housing
 from device_sim.core.journal import CAPACITY, RESERVE, Journal
 from device_sim.core.limits import RefusalBudget
 from device_sim.core.log import EventLog, Identity
@@ -60,6 +61,7 @@ class Device:
         self._capacity = capacity
         self._outgoing: list[bytes] = []
         self._cover_closed = True
+        self._housing = Housing(parts.latch)
         self._shown: messages.Status | None = None
         self._start(cause)
 
@@ -105,6 +107,8 @@ class Device:
         self._waiting: dict[int, tuple[bytes, int]] = {}
         self._tray_changed_ms = -STILL_MS
         self._last_reason: Reason | None = None
+        with self._guarded():
+            self._housing.begin(log=log, stamping=stamping, sensors=sensors)
 
     def _boot_events(self, cause: ResetCause) -> list[Body]:
         torn: list[Body] = [events.Sensor(sensor=TORN_SENSOR, value=self._journal.torn)] if self._journal.torn else []
@@ -237,41 +241,27 @@ class Device:
                     self._stamping.cancel(Cause.TAMPERED)
                 self._sensors.cover_in_service()
             elif changed and not closed:
-                self._tampered("cover")
+                self._housing.tampered("cover")
 
     def pried(self) -> None:
         """Somebody works on the housing with a tool. Latches TAMPERED."""
         with self._noticing():
-            self._tampered("pry")
+            self._housing.tampered("pry")
 
     def tilted(self) -> None:
         """The device was lifted or tilted. Latches TAMPERED."""
         with self._noticing():
-            self._tampered("motion")
-
-    def _tampered(self, sensor: str) -> None:
-        self._parts.latch.hold()
-        self._stamping.close(Cause.TAMPERED)
-        self._sensors.tamper(sensor)
+            self._housing.tampered("motion")
 
     def head_seen(self, slot: int, head: bytes | None) -> None:
         """The reader in a slot sees this head now (None: none).
 
-        A head that arrives in an empty slot ends the grant. One that leaves a paired device, or changes, latches
-        TAMPERED, unless a service for that slot is under way.
+        To be told for every slot when the power comes on, and then at every change. A head that arrives in an empty
+        slot ends the grant. One that leaves a paired device, or changes, latches TAMPERED, unless a service for that
+        slot is under way.
         """
         with self._noticing():
-            old = self.memory.heads[slot]
-            if old == (head or NO_HEAD):
-                return
-            changed = events.HeadChanged(slot=slot, old_head=None if old == NO_HEAD else old, new_head=head)
-            if service.allows_head(self.memory, slot):
-                self._log.write(changed)
-                return
-            self._stamping.close(Cause.TAMPERED)
-            self._log.write(changed)
-            if self.memory.paired and old != NO_HEAD:
-                self._tampered("head")
+            self._housing.head_seen(slot, head or NO_HEAD)
 
     def battery(self, percent: int) -> None:
         """The gauge says so now. SENSOR when it crosses a mark; always in Status."""

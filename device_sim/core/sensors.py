@@ -1,10 +1,12 @@
 """What the housing feels. Tamper latches in the journal; battery, temperature and ink are told at a few marks."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from device_sim.core.journal import RESERVE
 from device_sim.core.log import EventLog
 from firmware_protocol import events
+from firmware_protocol.events import Body
 
 BATTERY_MARKS: Final = (50, 20, 10, 5)
 """Per cent."""
@@ -27,11 +29,11 @@ class Sensors:
         self.temperature: int | None = None
         self.ink: int | None = None
 
-    def tamper(self, sensor: str) -> None:
-        """TAMPER, once a sensor: a device that is shaken must not fill its journal."""
-        if sensor not in self._latched:
-            self._log.write(events.Tamper(sensor=sensor))
-            self._latched.add(sensor)
+    def tamper(self, *sensors: str, also: Sequence[Body] = ()) -> None:
+        """TAMPER, once a sensor: a device that is shaken must not fill its journal. `also`: behind it, in one write."""
+        fresh = [sensor for sensor in sensors if sensor not in self._latched]
+        self._log.write(*(events.Tamper(sensor=sensor) for sensor in fresh), *also)
+        self._latched.update(fresh)
 
     def cleared(self) -> None:
         """Two persons looked at it."""

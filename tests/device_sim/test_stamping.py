@@ -246,7 +246,7 @@ def test_an_opened_cover_latches_and_survives_a_reboot(world: World) -> None:
 def test_another_head_ends_the_grant(world: World) -> None:
     world.grant()
     world.device.head_seen(0, b"otherhed")
-    assert [type(body) for body in world.bodies()[-3:]] == [events.Closed, events.HeadChanged, events.Tamper]
+    assert [type(body) for body in world.bodies()[-3:]] == [events.Closed, events.Tamper, events.HeadChanged]
     assert world.refused(messages.ChallengeRequest()) is Reason.TAMPERED
 
 

@@ -71,6 +71,7 @@ class Account:
     policy_epoch: int = 0
     suspended: bool = False
     tampered: bool = False
+    alarm: bool = False  # a head left while the power was on, and no TAMPER is durable yet
     head: bytes = b""  # what is in the slot, really
     nonce: bytes | None = None  # the challenge that is out
     intent: OpenIntent | None = None

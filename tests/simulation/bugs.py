@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 from device_sim.core import checks, folding, rights, settle, stamping, standing
 from device_sim.core.checks import No
+from device_sim.core.housing import Housing
 from device_sim.core.journal import Journal
 from device_sim.core.machine import Device
 from device_sim.core.memory import EMPTY, snapshot_record
@@ -34,6 +35,7 @@ Patch = tuple[Any, str, Any]
 _UNLOCK: Final = Stamping.unlock
 _APPEND: Final = Journal.append
 _JOURNAL: Final = Journal.__init__
+_BEGIN: Final = Housing.begin
 _TOKEN: Final = rights.check_token
 _PERMIT: Final = rights.check_permit
 _ADMIT: Final = admission.admit
@@ -94,6 +96,13 @@ def _ring(self: Journal, added: Any) -> None:
         for record in self._records[:half]:
             base = folding.remember(base, record)
         self._rewrite([snapshot_record(base), *self._records[half:]])
+
+
+def _numb(self: Housing, **parts: Any) -> None:
+    """What was felt before a restart is forgotten with it."""
+    self._heads.clear()
+    self._alarms.clear()
+    _BEGIN(self, **parts)
 
 
 def _any_device(token: Any, *, device_id: str, **rest: Any) -> No | None:
@@ -224,6 +233,7 @@ def _make() -> tuple[Bug, ...]:
         Bug("policy_replay", ((standing, "first_no", _deaf(Reason.OLD_EPOCH)),), near=3),
         Bug("no_sig", ((cose, "check_signature", nothing),), near=9),
         Bug("head_ignored", ((Device, "head_seen", nothing),), near=5),
+        Bug("felt_in_a_fault_lost", ((Housing, "begin", _numb),), near=352),
         Bug("window_forgotten", ((Stamping, "tick", nothing),), near=21),
         Bug("delete_on_puback", ((Gateway, "acknowledged", _delete_on_puback),)),
         Bug("receipt_unaccepted", ((Agent, "_relay", _settle_first),), near=9),

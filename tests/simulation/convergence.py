@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from device_sim.core.memory import NO_HEAD
 from firmware_protocol.messages import State
 from server.ledger import admission, merkle
 from server.ledger.admission import Chain, Incoming
@@ -26,6 +27,8 @@ def check_device(stand: Stand, truth: Truth) -> None:
     memory = device.memory
     if stand.shaft.free and device.state in _SHUT:
         raise Violation("I10", f"{stand.name} is {device.state.name} and its latch is free")
+    if device.state is not State.FAULT and (memory.heads[0] != (account.head or NO_HEAD) or account.alarm):
+        raise Violation("I2", f"{stand.name} goes on though its head changed: it knows {memory.heads[0].hex()}")
     if memory.acked_seq > account.acked:
         if memory.acked_seq > truth.prefix.get(stand.name, 0):
             raise Violation("I12", f"{stand.name} believes {memory.acked_seq} is safe, the ledger does not have it")

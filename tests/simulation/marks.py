@@ -29,6 +29,7 @@ RARE: Final = (
     "page_swapped_after_photo",
     "page_moved_while_unlocked",
     "head_swapped_with_an_open_grant",
+    "head_swapped_in_a_fault",
     "revoked_with_an_open_grant",
     "imprint_within_the_lease_after_revocation",
     "suspended_with_an_open_grant",

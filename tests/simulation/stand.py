@@ -170,6 +170,7 @@ class Stand:
         self._mark_cut(torn)
         self.tray.power_lost()
         self.device, self.cut_at = None, ""
+        self.account.alarm = False  # what was only in RAM; a head that stays away is seen at the next start
         if torn and self._rng.random() < 0.25:
             self.disk.tear_in = 1  # and once more, while the torn journal is written anew
         if self.shaft.free and self._rng.random() < 0.5:
@@ -271,6 +272,10 @@ class Stand:
         """Another head in the slot; empty bytes: none."""
         if self.device is not None and self.device.memory.token is not None:
             self._marks.hit("head_swapped_with_an_open_grant")
+        if self.device is not None and self.account.head not in (b"", head):
+            self.account.alarm = not self.account.tampered
+            if self.device.state is State.FAULT:
+                self._marks.hit("head_swapped_in_a_fault")
         self.account.head = head
         if self.device is None:
             self.shaft.hold()  # as above

@@ -101,7 +101,7 @@ class Truth:
                 _must(epoch > account.policy_epoch, "I8", f"policy {epoch} after {account.policy_epoch}")
                 account.policy_epoch, account.suspended, account.nonce = epoch, suspended, None
             case events.Tamper():
-                account.tampered = True
+                account.tampered, account.alarm = True, False
             case events.Service(kind=ServiceKind.CLEAR_TAMPER):
                 account.tampered = False
                 self._marks.hit("tamper_cleared_by_two")
