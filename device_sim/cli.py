@@ -78,9 +78,12 @@ def _hand(verb: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     move = verb("move", _ask_for("/move", "dx_mm", "dy_mm", "rotation_deg"), "Nudge the page.")
     for name in ("--dx-mm", "--dy-mm", "--rotation-deg"):
         move.add_argument(name, type=float, default=0.0)
-    label = verb("stick-label", _ask_for("/stick-label", "url", "short_code", "number"), "Stick a printed label on.")
+    label = verb(
+        "stick-label", _ask_for("/stick-label", "url", "short_code", "number", "cancelled"), "Stick a printed label on."
+    )
     for name in ("--url", "--short-code", "--number"):
         label.add_argument(name, required=True)
+    label.add_argument("--cancelled", action="store_true", help="the label that cancels a spoiled sheet")
     cover = verb("cover", _cover, "Open or close the cover.")
     cover.add_argument("state", choices=("open", "closed"))
     verb("pry", _ask_for("/pry"), "Work on the housing with a tool.")

@@ -82,7 +82,7 @@ class Connection:
     async def ask(self, request: Message, reply: type[T], *, slow: bool = False) -> T:
         """Raises: DeviceUnreachable, DeviceRefused."""
         if self.link is None:
-            raise OutOfOrder("The device is not connected. Check its cable.")
+            raise OutOfOrder("The device is not connected. Check its power, and its cable or radio link.")
         return await self.link.ask(request, reply, slow=slow)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

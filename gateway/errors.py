@@ -1,5 +1,10 @@
 """One error tree of the gateway. Each says what happened in words a keeper understands."""
 
+from typing import Final
+
+RADIO: Final = "Bluetooth"
+"""How the name of a place begins that is reached without a cable."""
+
 
 class GatewayError(Exception):
     """`code` is stable; the text says what happened, whether the work is safe, and what to do next."""
@@ -13,7 +18,8 @@ class DeviceUnreachable(GatewayError):
     code = "device_unreachable"
 
     def __init__(self, where: str) -> None:
-        super().__init__(f"The device at {where} does not answer. It stays locked. Check its cable and power.")
+        link = "radio link" if where.startswith(RADIO) else "cable"
+        super().__init__(f"The device at {where} does not answer. It stays locked. Check its {link} and power.")
         self.where = where
 
 

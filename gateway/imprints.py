@@ -6,10 +6,12 @@ from typing import Any, Final
 import structlog
 
 from firmware_protocol import events, messages
+from firmware_protocol.messages import Feature
 from gateway.bulk import BulkLink
 from gateway.carrying import Carrying
 from gateway.desk import Desk
 from gateway.errors import GatewayError, HeadOfficeRefused, HeadOfficeUnreachable
+from gateway.labels.label import LabelOutcome
 from gateway.rules import facts
 from gateway.rules.session import Do
 from gateway.rules.state import BAD_GRADES
@@ -84,11 +86,15 @@ class Imprints:
         if waiting and not spoil:
             page = f"{self._desk.session.title}, {waiting[0].page}"
             self._desk.note("kept_faint", about=page, words=waiting[0].grade)
-        self._desk.step(facts.RedoChosen(spoil=spoil))
+        hello = self._desk.device.hello
+        by_label = hello is not None and not hello.features & Feature.INLINE_CODER
+        self._desk.step(facts.RedoChosen(spoil=spoil, by_label=by_label))
         self._desk.look_at_tray()
 
     async def spoil(self) -> None:
-        """The device prints CANCELLED on the sheet and photographs it; headquarters frees the place."""
+        """The device prints CANCELLED on the sheet, unless a label says it, and photographs it; headquarters frees the
+        place.
+        """
         if not self._desk.session.redo:
             return
         bad = self._desk.session.redo[0]
@@ -104,8 +110,17 @@ class Imprints:
             except GatewayError as error:
                 self._desk.wrong(error)
                 return
+        if answer["accepted"]:
+            self._waste_labels(bad.token_id, bad.stroke)
         self._desk.step(facts.SheetSpoiled(accepted=bool(answer["accepted"]), text=str(answer.get("text") or "")))
         self._desk.look_at_tray()
+
+    def _waste_labels(self, token_id: str, stroke: int) -> None:
+        """Whatever label that stroke had lies on a cancelled sheet now."""
+        book = self._desk.office.labels
+        for record in book.of_stroke(bytes.fromhex(token_id), stroke):
+            if record.outcome is not LabelOutcome.FAILED:
+                book.decide(record.label_id, LabelOutcome.SPOILED)
 
     async def _tell(self, event: bytes, preview: bytes) -> dict[str, Any]:
         """The sheet is cancelled on paper: headquarters has to hear of it, however long that takes."""

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gateway.errors import BadConfiguration
+from gateway.errors import RADIO, BadConfiguration
 
 UsbId = Annotated[str, Field(pattern="^[0-9a-fA-F]{4}$")]
 """Four hexadecimal digits, as `lsusb` and udev write them."""
@@ -43,7 +43,7 @@ class BleSettings(BaseModel):
         return self
 
     def __str__(self) -> str:
-        return f"Bluetooth {self.name or self.address}"
+        return f"{RADIO} {self.name or self.address}"
 
 
 class DeviceSettings(BaseModel):

@@ -1,4 +1,9 @@
-"""A device without a coder: one label for each copy, printed after the strokes, stuck on, photographed."""
+"""A device without a coder: one label for each copy, printed after the strokes, stuck on, photographed.
+
+A sheet that is spoiled there gets a label, too: the code of its stroke, and CANCELLED.
+"""
+
+from typing import Final
 
 import structlog
 
@@ -14,7 +19,18 @@ from gateway.labels.printing import print_label
 from gateway.rules import facts
 from gateway.rules.session import Do, Sticker
 
+NO_PRINTER: Final = "No label printer is set up at this gateway. The sheet is stamped; its label is missing."
+
 log = structlog.get_logger("gateway.sticking")
+
+
+def code_words(code: bytes, *, host: str) -> tuple[str, str]:
+    """The address and the short form of a trace code; both empty for one that is none."""
+    try:
+        return trace.url(code, host=host), trace.short_code(code)
+    except ProtocolError as error:
+        log.warning("odd_code", error=str(error))
+        return "", ""
 
 
 class Sticking:
@@ -23,7 +39,11 @@ class Sticking:
         self._book = book
         self._printer = printer
         self._host = trace_host
-        desk.does |= {Do.PRINT: self.print, Do.LABEL: self.photograph}
+        desk.does |= {
+            Do.PRINT: self.print,
+            Do.LABEL: self.photograph,
+            Do.PRINT_CANCELLED: self.print_cancelled,
+        }
 
     def learn(self, body: events.Body) -> None:
         """The last stroke of a copy is done: that copy needs a label. Call before the session hears of the stroke."""
@@ -36,10 +56,8 @@ class Sticking:
         copy = copies[body.stroke - 1] if body.stroke <= len(copies) else 1
         if copy in copies[body.stroke :]:
             return
-        try:
-            url, short = trace.url(body.trace_code, host=self._host), trace.short_code(body.trace_code)
-        except ProtocolError as error:
-            log.warning("odd_code", error=str(error))
+        url, short = code_words(body.trace_code, host=self._host)
+        if not url:
             return
         sticker = Sticker(token_id=session.token_id, stroke=body.stroke, copy=copy, url=url, short=short)
         self._desk.step(facts.LabelsOwed(stickers=(sticker,)))
@@ -57,9 +75,7 @@ class Sticking:
         try:
             sticker = self._next()
             if self._printer is None:
-                raise OutOfOrder(
-                    "No label printer is set up at this gateway. The sheet is stamped; its label is missing."
-                )
+                raise OutOfOrder(NO_PRINTER)
             await print_label(self._printer, self._label(sticker), book=self._book, again=again)
         except AlreadyPrinted:
             pass  # it lies in the printer's tray
@@ -68,6 +84,31 @@ class Sticking:
             return
         self._desk.step(facts.LabelPrinted(stroke=sticker.stroke))
         self._desk.look_at_tray()
+
+    async def print_cancelled(self) -> None:
+        """A label for the sheet that is being spoiled; a second one says so on itself."""
+        session = self._desk.session
+        if not session.redo or not session.marker:
+            return
+        bad = session.redo[0]
+        label = Label(
+            device_id=self._desk.device.device_id,
+            token_id=bytes.fromhex(bad.token_id),
+            stroke=bad.stroke,
+            url=bad.url,
+            short_code=bad.short,
+            number=bad.stroke,
+            of=max(session.strokes_total, bad.stroke),
+            cancelled=True,
+        )
+        try:
+            if self._printer is None:
+                raise OutOfOrder(NO_PRINTER)
+            await print_label(self._printer, label, book=self._book, again=True)
+        except GatewayError as error:
+            self._desk.wrong(error)
+            return
+        self._desk.step(facts.CancelLabelPrinted())
 
     def _label(self, sticker: Sticker) -> Label:
         return Label(

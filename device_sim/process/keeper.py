@@ -63,10 +63,16 @@ class Keeper:
         return {}
 
     def stick_label(self, body: Answer) -> Answer:
-        """The label is stuck on the sheet under the camera; nothing was moved. `number`: "imprint NUMBER"."""
+        """The label is stuck on the sheet under the camera; nothing was moved. `number`: "imprint NUMBER".
+
+        `cancelled`: it is the label that cancels a spoiled sheet.
+        """
         line = f"imprint {body['number']}"
         with self._runner.tray.scene() as scene:
-            return {"stuck": scene.stick_label(body["url"], short_code=body["short_code"], line=line)}
+            cancelled = bool(body.get("cancelled"))
+            return {
+                "stuck": scene.stick_label(body["url"], short_code=body["short_code"], line=line, cancelled=cancelled)
+            }
 
     def move(self, body: Answer) -> Answer:
         dx, dy, turn = (float(body.get(name, 0)) for name in ("dx_mm", "dy_mm", "rotation_deg"))

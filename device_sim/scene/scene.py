@@ -172,12 +172,14 @@ class Scene:
         self._changed()
         return True
 
-    def stick_label(self, url: str, *, short_code: str, line: str) -> bool:
+    def stick_label(self, url: str, *, short_code: str, line: str, cancelled: bool = False) -> bool:
         """Stick a printed label beside the imprint, by hand and not quite straight. False: no sheet, or no place.
+
+        `cancelled`: the label that spoils the sheet.
 
         Raises: CodeTooLong.
         """
-        ink = label_pattern(url, short_code=short_code, line=line)
+        ink = label_pattern(url, short_code=short_code, line=line, cancelled=cancelled)
         if self._sheet is None:
             return False
         beside, radius = self._last_imprint()

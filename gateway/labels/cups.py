@@ -6,13 +6,29 @@ from typing import Final
 
 from gateway.labels.errors import PrinterNotReady, PrinterUnreachable, PrintUncertain
 from gateway.labels.label import Label
-from gateway.labels.layout import DOTS_PER_MODULE, DPI, HEIGHT_DOTS, LINE_DOTS, WIDTH_DOTS, Layout, lay_out
+from gateway.labels.layout import (
+    BAR_DOTS,
+    CANCELLED,
+    DOTS_PER_MODULE,
+    DPI,
+    HEIGHT_DOTS,
+    LINE_DOTS,
+    MARK_FROM_DOTS,
+    MARK_HEIGHT_DOTS,
+    MARK_TOP_DOTS,
+    WIDTH_DOTS,
+    Layout,
+    lay_out,
+)
 
 ANSWER_S: Final = 10.0
 POLL_S: Final = 0.5
 POLLS: Final = 60
 _POINTS: Final = 72 / DPI
 """Points of a dot."""
+_MARK_SIZE: Final = 56
+"""Dots; the word is then 6.54 em long in Helvetica, 366 dots."""
+_MARK_AT: Final = (MARK_FROM_DOTS + BAR_DOTS + 11, MARK_TOP_DOTS + (MARK_HEIGHT_DOTS - 6.54 * _MARK_SIZE) / 2)
 _REQUEST: Final = re.compile(r"request id is (\S+)")
 _FAILED: Final = re.compile(r"Alerts:.*(abort|cancel|error)", re.IGNORECASE)
 """Why a job ended, in the long listing; a good end is job-completed-successfully."""
@@ -27,12 +43,15 @@ def draw_pdf(layout: Layout) -> bytes:
         for start, run in _runs(modules):
             left, top = x0 + start * DOTS_PER_MODULE, y0 + row * DOTS_PER_MODULE
             drawn.append(f"{left} {top} {run * DOTS_PER_MODULE} {DOTS_PER_MODULE} re")
+    drawn += [f"{left} {top} {wide} {high} re" for left, top, wide, high in layout.bars]
     drawn.append("f")
     size = LINE_DOTS * 0.72
     for number, line in enumerate(layout.lines):
-        indent = (WIDTH_DOTS - len(line) * size * 0.56) / 2  # a mean letter of Helvetica is 0.56 em wide
+        indent = (layout.text_dots - len(line) * size * 0.56) / 2  # a mean letter of Helvetica is 0.56 em wide
         base = layout.text_from + (number + 0.8) * LINE_DOTS
         drawn.append(f"BT /F1 {size:.1f} Tf 1 0 0 -1 {indent:.1f} {base:.1f} Tm ({line}) Tj ET")
+    if layout.cancelled:  # from top to bottom: its letters' feet point left
+        drawn.append(f"BT /F1 {_MARK_SIZE} Tf 0 1 1 0 {_MARK_AT[0]} {_MARK_AT[1]:.1f} Tm ({CANCELLED}) Tj ET")
     content = "\n".join(drawn).encode("ascii")
     page = f"/Type /Page /Parent 2 0 R /MediaBox [0 0 {width:.3f} {height:.3f}] /Contents 4 0 R"
     return _pdf(

@@ -23,7 +23,7 @@ class LabelOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """What one label says: the trace code of one imprint."""
+    """What one label says: the trace code of one imprint. `cancelled`: and that its sheet is spoiled."""
 
     device_id: str
     token_id: bytes
@@ -32,6 +32,7 @@ class Label:
     short_code: str
     number: int  # "imprint NUMBER of OF", for the person who sticks it on
     of: int
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,8 @@
-"""What stands where on a label of 40 x 36 mm: the QR, the short code, which imprint of how many."""
+"""What stands where on a label of 40 x 36 mm: the QR, the short code, which imprint of how many.
+
+A label that cancels a spoiled sheet has the same code at its left and, from top to bottom beside it, the word CANCELLED
+between two bars: headquarters looks for both on the photo (docs/protocol.md, section 6).
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -25,12 +29,36 @@ ALPHANUMERIC: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:")
 TEXT: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-")
 
 
+CANCELLED: Final = "CANCELLED"
+MARK_FROM_DOTS: Final = 376
+"""31.8 mm: what lies nearer to the code than 7 mm is taken for a part of it."""
+MARK_TO_DOTS: Final = 466
+MARK_HEIGHT_DOTS: Final = 405
+"""34 mm, from the label's upper edge."""
+BAR_DOTS: Final = 14
+MARK_TOP_DOTS: Final = 10
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """`modules`: rows of 0 and 1, without margin. `lines`: text below, top to bottom."""
+    """`modules`: rows of 0 and 1, without margin. `lines`: text below, top to bottom. `cancelled`: the word beside."""
 
     modules: tuple[bytes, ...]
     lines: tuple[str, ...]
+    cancelled: bool = False
+
+    @property
+    def text_dots(self) -> int:
+        """Width that the code and the lines below it share."""
+        return MARK_FROM_DOTS - BAR_DOTS if self.cancelled else WIDTH_DOTS
+
+    @property
+    def bars(self) -> tuple[tuple[int, int, int, int], ...]:
+        """Left, top, width, height of each."""
+        if not self.cancelled:
+            return ()
+        left = (MARK_FROM_DOTS, MARK_TO_DOTS - BAR_DOTS)
+        return tuple((x, MARK_TOP_DOTS, BAR_DOTS, MARK_HEIGHT_DOTS) for x in left)
 
     @property
     def code_dots(self) -> int:
@@ -40,7 +68,8 @@ class Layout:
     @property
     def code_at(self) -> tuple[int, int]:
         """Its top left corner, dots from the label's."""
-        return (WIDTH_DOTS - self.code_dots) // 2, QUIET_MODULES * DOTS_PER_MODULE
+        top = QUIET_MODULES * DOTS_PER_MODULE
+        return (top if self.cancelled else (WIDTH_DOTS - self.code_dots) // 2), top
 
     @property
     def text_from(self) -> int:
@@ -62,5 +91,7 @@ def lay_out(label: Label, *, print_number: int) -> Layout:
     which = f"imprint {label.number} of {label.of}"
     again = (f"PRINT {print_number}",) if print_number > 1 else ()
     return Layout(
-        modules=tuple(bytes(row) for row in symbol.matrix), lines=(label.short_code, ", ".join((which, *again)))
+        modules=tuple(bytes(row) for row in symbol.matrix),
+        lines=(label.short_code, ", ".join((which, *again))),
+        cancelled=label.cancelled,
     )

@@ -13,7 +13,19 @@ from typing import Final
 
 from gateway.labels.errors import PrinterNotReady, PrinterUnreachable, PrintUncertain
 from gateway.labels.label import Label
-from gateway.labels.layout import DOTS_PER_MODULE, HEIGHT_DOTS, LINE_DOTS, WIDTH_DOTS, Layout, lay_out
+from gateway.labels.layout import (
+    BAR_DOTS,
+    CANCELLED,
+    DOTS_PER_MODULE,
+    HEIGHT_DOTS,
+    LINE_DOTS,
+    MARK_FROM_DOTS,
+    MARK_HEIGHT_DOTS,
+    MARK_TOP_DOTS,
+    WIDTH_DOTS,
+    Layout,
+    lay_out,
+)
 
 ANSWER_S: Final = 3.0
 """Longest wait for a connection or a status."""
@@ -81,7 +93,11 @@ def compose(layout: Layout, *, url: str) -> bytes:
     fields = [f"^FO{x},{y}^BQN,2,{DOTS_PER_MODULE}^FDMM,A{url}^FS"]
     for number, line in enumerate(layout.lines):
         top = layout.text_from + number * LINE_DOTS
-        fields.append(f"^FO0,{top}^A0N,{LINE_DOTS - 6},{LINE_DOTS - 8}^FB{WIDTH_DOTS},1,0,C,0^FD{line}^FS")
+        fields.append(f"^FO0,{top}^A0N,{LINE_DOTS - 6},{LINE_DOTS - 8}^FB{layout.text_dots},1,0,C,0^FD{line}^FS")
+    fields += [f"^FO{left},{top}^GB{wide},{high},{wide}^FS" for left, top, wide, high in layout.bars]
+    if layout.cancelled:  # turned a quarter clockwise: ^FB runs down the label
+        beside = MARK_FROM_DOTS + BAR_DOTS + 4
+        fields.append(f"^FO{beside},{MARK_TOP_DOTS}^A0R,56,54^FB{MARK_HEIGHT_DOTS},1,0,C,0^FD{CANCELLED}^FS")
     return f"^XA^CI28^LH0,0^PW{WIDTH_DOTS}^LL{HEIGHT_DOTS}{''.join(fields)}^PQ1^XZ\r\n".encode("ascii")
 
 

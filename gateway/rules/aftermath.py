@@ -3,6 +3,7 @@
 1. A faint, cut-off or missing imprint is the keeper's own to repair while a spare is left: cancel that sheet, take a
    spare. Nobody is asked while a page is being checked or the latch is free.
 2. A sheet is cancelled only if it is the one that was just stamped and did not move, or was laid for it afterwards.
+   Without a coder a label says CANCELLED: it is printed first, and the sheet is laid with it.
 3. Spares are stamped after the rest of the grant, under a new token that is fetched without a tap.
 4. Without a coder each copy gets a label; one that is not confirmed by its photo stays "stamped, label missing".
 """
@@ -29,7 +30,8 @@ Answer: TypeAlias = tuple[Session, tuple[Do, ...]]
 
 
 def stroke_done(session: Session, fact: StrokeDone) -> Answer:
-    imprint = Imprint(token_id=session.token_id, stroke=fact.stroke, page=_page_of(session, fact.stroke))
+    page = _page_of(session, fact.stroke)
+    imprint = Imprint(token_id=session.token_id, stroke=fact.stroke, page=page, url=fact.url, short=fact.short)
     done = replace(
         session,
         step=Step.STAMPED,
@@ -100,12 +102,22 @@ def redo_chosen(session: Session, fact: RedoChosen) -> Answer:
     if session.step not in (Step.REDO, Step.SPOIL) or not session.redo:
         return session, ()
     if not fact.spoil:
-        return _go_on(replace(session, redo=session.redo[1:]))
+        return _go_on(replace(session, redo=session.redo[1:], marker=""))
     if session.plan is None or session.plan.spares_left == 0:
         return session, ()
+    if fact.by_label:
+        printing = replace(session, step=Step.SPOIL, page_used=True, text="", marker="print")
+        return printing, (Do.PRINT_CANCELLED,)
     if session.sheet == session.redo[0].stroke and session.redo[0].token_id == session.imprints[-1].token_id:
         return replace(session, step=Step.SPOIL, page_used=True), (Do.SPOIL,)
     return replace(session, step=Step.SPOIL, page_used=True, text=""), ()
+
+
+def cancel_label_printed(session: Session) -> Session:
+    """It is stuck on by hand: the sheet counts once it was lifted and lies still again."""
+    if session.step is not Step.SPOIL or not session.marker:
+        return session
+    return replace(session, marker="stick", page_used=True, sheet=0, code="", text="")
 
 
 def sheet_spoiled(session: Session, fact: SheetSpoiled) -> Answer:
@@ -126,6 +138,7 @@ def sheet_spoiled(session: Session, fact: SheetSpoiled) -> Answer:
             plan=plan,
             imprints=imprints,
             redo=session.redo[1:],
+            marker="",
             owed=session.owed + 1,
             stickers=stickers,
             page_used=True,

@@ -20,6 +20,8 @@ class Do(StrEnum):
     """Photograph the sheet with its label."""
     PRINT = "print"
     """Print the next label."""
+    PRINT_CANCELLED = "print_cancelled"
+    """Print the label that cancels the spoiled sheet of a device without a coder."""
     CONTINUE = "continue"
     """Start the same request again: a spare is free."""
     DROP_CASE = "drop_case"
@@ -100,7 +102,11 @@ class LatchFree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrokeDone:
+    """`url` and `short`: of its trace code, for labels."""
+
     stroke: int
+    url: str = ""
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +133,18 @@ class ImprintJudged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedoChosen:
-    """The keeper cancels the sheet and takes a spare (True), or leaves it to the person who reviews it (False)."""
+    """The keeper cancels the sheet and takes a spare (True), or leaves it to the person who reviews it (False).
+
+    `by_label`: the device has no coder, so CANCELLED comes out of the label printer.
+    """
 
     spoil: bool
+    by_label: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelLabelPrinted:
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +245,7 @@ Fact: TypeAlias = (
     | StrokeCancelled
     | ImprintJudged
     | RedoChosen
+    | CancelLabelPrinted
     | SheetSpoiled
     | LabelsOwed
     | LabelPrinted

@@ -41,6 +41,8 @@ def tray(session: Session, fact: TrayChanged) -> Answer:
 def _wanted(session: Session, todo: Do) -> bool:
     if todo is Do.LABEL:
         return any(sticker.state == "stick" for sticker in session.stickers)
+    if todo is Do.SPOIL:
+        return session.marker != "print"
     return todo is not Do.CAPTURE or session.strokes_left > 0
 
 

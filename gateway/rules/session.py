@@ -68,6 +68,8 @@ def _after_the_press(session: Session, fact: Fact) -> Answer:  # noqa: PLR0911, 
             return aftermath.imprint_judged(session, fact)
         case facts.RedoChosen():
             return aftermath.redo_chosen(session, fact)
+        case facts.CancelLabelPrinted():
+            return aftermath.cancel_label_printed(session), ()
         case facts.SheetSpoiled():
             return aftermath.sheet_spoiled(session, fact)
         case facts.LabelsOwed():

@@ -37,7 +37,8 @@ BAD_GRADES: Final = frozenset({"faint", "cut_off", "missing"})
 class Imprint:
     """One stroke of this job, and what its photo shows.
 
-    `grade`: "" not looked at yet, clear, faint, cut_off, missing, unclear; `cancelled`: the sheet carries CANCELLED.
+    `grade`: "" not looked at yet, clear, faint, cut_off, missing, unclear; `cancelled`: the sheet carries CANCELLED;
+    `url` and `short`: of its trace code.
     """
 
     token_id: str  # hex
@@ -46,6 +47,8 @@ class Imprint:
     grade: str = ""
     text: str = ""
     cancelled: bool = False
+    url: str = ""
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,7 @@ class Session:
     missing: tuple[int, ...] = ()
     imprints: tuple[Imprint, ...] = ()
     redo: tuple[Imprint, ...] = ()  # wait for the keeper's decision, the first one now
+    marker: str = ""  # CANCELLED on the spoiled sheet: "" the device prints it, else a label: print, stick
     owed: int = 0  # spares to stamp after this grant
     stickers: tuple[Sticker, ...] = ()
     photographed: str = ""  # the last imprint: "" none yet, yes, no, unconfirmed

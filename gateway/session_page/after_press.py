@@ -89,6 +89,8 @@ def redo(session: Facts, _: Translate) -> Screen:
 def spoil(session: Facts, _: Translate) -> Screen:
     bad = session["redo"][0] if session["redo"] else {"page": 0, "stroke": 0}
     here = int(session["sheet"]) == int(bad["stroke"]) and bool(bad["stroke"])
+    if session["marker"]:
+        return _spoil_with_label(session, bad, _)
     return Screen(
         step=Step.SPOIL,
         tone="wait",
@@ -97,6 +99,27 @@ def spoil(session: Facts, _: Translate) -> Screen:
         text=_("Page %(n)s: the device prints CANCELLED on it and photographs it.") % {"n": bad["page"]},
         lines=(str(session["text"]),) if session["text"] else (),
         extra=(Action(path="redo", text=_("Keep it: a person looks at it later"), name="spoil", value=""),),
+        abort=bool(session["token_id"]),
+        cue="spoil",
+    )
+
+
+def _spoil_with_label(session: Facts, bad: Facts, _: Translate) -> Screen:
+    """The device has no coder: CANCELLED comes out of the label printer."""
+    printed = session["marker"] == "stick"
+    trouble = str(session["text"])
+    again = Action(path="redo", text=_("Print it again"), name="spoil", value="1")
+    keep = Action(path="redo", text=_("Keep it: a person looks at it later"), name="spoil", value="")
+    return Screen(
+        step=Step.SPOIL,
+        tone="wait",
+        position=POSITION[Step.SPOIL],
+        title=_("Stick the CANCELLED label beside the imprint") if printed else _("The label is being printed…"),
+        text=_("Page %(n)s: then lay the spoiled sheet on the tray, and the device photographs it.")
+        % {"n": bad["page"] or bad["stroke"]},
+        lines=tuple(line for line in (str(bad["short"]), trouble) if line),
+        primary=again if trouble and not printed else None,
+        extra=(again, keep) if printed else (keep,),
         abort=bool(session["token_id"]),
         cue="spoil",
     )

@@ -23,7 +23,7 @@ def offline(session: Facts, _: Translate) -> Screen:
         tone="bad",
         position=0,
         title=_("The device does not answer"),
-        text=_("It locks by itself; what was stamped is kept. Check its cable and power."),
+        text=_("It locks by itself; what was stamped is kept. Check its power, and its cable or radio link."),
         lines=(str(session["text"]),) if session["text"] else (),
         cue="alarm",
     )

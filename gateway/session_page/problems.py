@@ -108,7 +108,7 @@ PROBLEMS: Final[dict[str, tuple[str, str, str]]] = {
     "device_unreachable": (
         N_("The device does not answer."),
         N_("It locks by itself; what was stamped is kept."),
-        N_("Check its cable and power."),
+        N_("Check its power, and its cable or radio link."),
     ),
     "headquarters_unreachable": (
         N_("Headquarters does not answer."),

@@ -23,8 +23,10 @@ from firmware_protocol.messages import Feature, State
 from firmware_protocol.orders import Policy, ServiceKind
 from firmware_protocol.reasons import Reason
 from firmware_protocol.tokens import Mode
+from server.inspection import tasks
 from tests.device_sim.rig import Rig
 from tests.device_sim.world import POLICIES
+from tests.server.world import contract_pdf
 
 
 def status(rig: Rig) -> messages.Status:
@@ -292,6 +294,21 @@ def test_the_new_verbs_of_the_command_line(
     assert cli.main(["fault", *home, "sabotage"]) == 2
 
 
+def assert_cancelled_by_label(rig: Rig) -> None:
+    """A spoiled sheet of a device without a coder: the label brings the word, the device photographs it."""
+    document = contract_pdf(pages=1)
+    rig.keeper("/lay", {"pdf_base64": base64.b64encode(document).decode(), "page": 1})
+    token_id, done = stamped(rig, max_strokes=2)
+    label = {"url": trace.url(done.trace_code, host="SEAL.EXAMPLE"), "number": "1 of 2", "cancelled": True}
+    label["short_code"] = trace.short_code(done.trace_code)
+    assert rig.keeper("/stick-label", label) == {"stuck": True}
+    spoiled = rig.ask(messages.SpoilRequest(token_id=token_id, stroke=1))
+    assert isinstance(spoiled, messages.Spoiled), spoiled
+    tasks.prepare_page(document, b"n" * 32, 1)
+    check = tasks.check_spoiled(b"n" * 32, 1, photo(rig, spoiled.preview_digest))
+    assert (check.marked, check.codes) == (True, (str(label["url"]).encode(),))
+
+
 def test_a_device_without_a_coder_says_so_and_later_keys_are_its_own(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "device")
     try:
@@ -299,6 +316,8 @@ def test_a_device_without_a_coder_says_so_and_later_keys_are_its_own(tmp_path: P
         hello = rig.ask(messages.HelloRequest())
         assert isinstance(hello, messages.Hello)
         assert not hello.features & Feature.INLINE_CODER
+        rig.pair()
+        assert_cancelled_by_label(rig)
     finally:
         rig.stop()
     keys = [load_key(rig.home, SystemRng(), generation=number).public_key for number in (1, 2, 3, 2)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cddl_verifier import Validator
 
-from firmware_protocol import bulk, cose, events, messages, operators, orders, pairing, tokens, trace
+from firmware_protocol import bulk, cose, events, fragments, messages, operators, orders, pairing, tokens, trace
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.framing import FrameDecoder, decode_body, encode_frame
 from firmware_protocol.labelled import from_map
@@ -126,8 +126,18 @@ def test_a_full_token_is_one_ble_packet_at_mtu_247() -> None:
     vector = next(v for v in load("tokens.json")["vectors"] if v["name"].startswith("full"))
     token = bytes.fromhex(vector["hex"])
     assert len(token) <= tokens.MAX_TOKEN
-    envelope_and_crc = len(messages.encode(messages.TokenRequest(token=token), msg_id=0xFFFF)) - len(token) + 4
-    assert 1 + len(token) + envelope_and_crc <= 247 - 3 + 1  # fragment header, COBS-free BLE payload
+    assert packets(token, msg_id=0xFFFF) == 1
+    assert packets(token, msg_id=0xFFFF, title="Office lease, 2 copies", short="R-7") == 2
+
+
+@pytest.mark.parametrize(("size", "msg_id", "count"), [(229, 0xFFFF, 1), (230, 0xFF, 1), (230, 0x100, 2)])
+def test_how_long_a_token_may_be_for_one_ble_packet(size: int, msg_id: int, count: int) -> None:
+    assert packets(bytes(size), msg_id=msg_id) == count
+
+
+def packets(token: bytes, *, msg_id: int, title: str | None = None, short: str | None = None) -> int:
+    message = messages.encode(messages.TokenRequest(token=token, title=title, short=short), msg_id=msg_id)
+    return len(fragments.cut(message, size=fragments.room(247)))
 
 
 def test_trace_urls_and_short_codes() -> None:

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import segno
 from numpy.typing import NDArray
 
 DOTS_PER_MM = 300 / 25.4
+BAR = re.compile(r"\^FO(\d+),(\d+)\^GB(\d+),(\d+),\d+\^FS")
 FIELD = re.compile(r"\^FO(\d+),(\d+)(.*?)\^FD(.*?)\^FS")
 
 
@@ -91,10 +93,12 @@ def draw(zpl: str) -> PrintedLabel:
     width, height = (int(re.search(rf"\^{name}(\d+)", zpl)[1]) for name in ("PW", "LL"))  # type: ignore[index]
     picture = np.full((height, width), 255, np.uint8)
     texts, side = [], 0
-    for x, y, how, data in FIELD.findall(zpl):
+    for x, y, how, data in FIELD.findall(BAR.sub("", zpl)):
         code = re.search(r"\^BQN,2,(\d+)", how)
         if code is None:
             texts.append(data)
+            if "^A0R" in how:
+                _draw_down(picture, data, x=int(x), y=int(y), how=how)
             continue
         level, mode, kind, content = data[0], data[1], data[3], data[4:]
         assert (mode, data[2], kind) == ("M", ",", "A"), data
@@ -102,8 +106,21 @@ def draw(zpl: str) -> PrintedLabel:
         dots = np.kron(np.array([list(row) for row in symbol.matrix]), np.ones((int(code[1]),) * 2)) > 0
         side = dots.shape[0]
         picture[int(y) : int(y) + side, int(x) : int(x) + side][dots] = 0
+    for x, y, wide, high in BAR.findall(zpl):
+        picture[int(y) : int(y) + int(high), int(x) : int(x) + int(wide)] = 0
     assert side, "a label without a code"
     return PrintedLabel(picture=picture, texts=texts, code_mm=side / DOTS_PER_MM)
+
+
+def _draw_down(picture: NDArray[np.uint8], text: str, *, x: int, y: int, how: str) -> None:
+    """Letters turned a quarter clockwise, centred in the ^FB block that runs down from (x, y)."""
+    tall, _wide, long = (int(n) for n in re.search(r"\^A0R,(\d+),(\d+)\^FB(\d+)", how).groups())  # type: ignore[union-attr]
+    line = np.full((tall, long), 255, np.uint8)
+    scale = 0.7 * tall / 22
+    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 5)
+    assert width <= long, "the word is longer than its field"
+    cv2.putText(line, text, ((long - width) // 2, round(0.85 * tall)), cv2.FONT_HERSHEY_SIMPLEX, scale, 0, 5)
+    picture[y : y + long, x : x + tall] = np.rot90(line, -1)
 
 
 def _command_end(received: bytes) -> int | None:
