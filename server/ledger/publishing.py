@@ -19,7 +19,7 @@ from server.core.db import Database
 from server.ledger import checkpoint, log_store, merkle, tile_names, witness_store
 from server.ledger.checkpoint import BadCheckpoint, Checkpoint
 from server.ledger.cosignature import Witness
-from server.ledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH
+from server.ledger.merkle import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, Tree
 
 FOLDER: Final = Path("public") / "log"
 """In home."""
@@ -40,6 +40,7 @@ class Publisher:
         self._quorum = quorum
         self._clock = clock
         self._written = ""
+        self._size: int | None = None  # entries whose tiles are in the folder; None: not looked yet
 
     def round(self) -> Checkpoint | None:
         """Publish what is new; None when nothing is."""
@@ -57,11 +58,13 @@ class Publisher:
 
     def _write_tiles(self, db: Session, size: int) -> None:
         """Before the checkpoint that needs them."""
-        old = min(published_size(self._folder), size)
-        for level, index in grown(old, size):
+        if self._size is None:
+            self._size = _tiles_of(db, self._folder, size)
+        for level, index in grown(self._size, size):
             width = merkle.tile_width(level, index, size)
             data = log_store.tile(db, level, index)[: width * HASH_SIZE]
             _replace(file_of(self._folder, level, index), data)
+        self._size = size
 
 
 def choose(db: Session, witnesses: Sequence[Witness], quorum: int, *, now: datetime) -> Checkpoint | None:
@@ -98,10 +101,24 @@ def file_of(folder: Path, level: int, index: int) -> Path:
 
 def published_size(folder: Path) -> int:
     """Of the checkpoint in the folder; 0 when there is none to be read."""
+    found = _published(folder)
+    return found.size if found else 0
+
+
+def _published(folder: Path) -> Checkpoint | None:
     try:
-        return checkpoint.parse((folder / CHECKPOINT).read_text(encoding="utf-8"))[0].size
+        return checkpoint.parse((folder / CHECKPOINT).read_text(encoding="utf-8"))[0]
     except (OSError, UnicodeDecodeError, BadCheckpoint):
+        return None
+
+
+def _tiles_of(db: Session, folder: Path, size: int) -> int:
+    """How many entries of this log the folder's tiles hold; 0: they are of another history, or not there."""
+    head = _published(folder)
+    if head is None or head.size > size:
         return 0
+    same = Tree.load(head.size, log_store.tile_reader(db)).root() == head.root
+    return head.size if same else 0
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from server.core.db import Database
 from server.core.errors import install
-from server.core.scope import Scope
+from server.core.scope import Role, Scope
 from server.ledger import checkpoint, merkle, proof, routes, tile_names
 from tests.server.ledger.conftest import TENANT, Device, Log
 
@@ -103,6 +103,46 @@ def test_entry_comes_with_a_proof_for_those_who_may_see_it(log: Log, device: Dev
     for scope in ({"branch_path": "/france/"}, {"tenant_id": UUID(int=8)}):
         assert client(log, **scope).get(path).status_code == 404
     assert client(log).get("/log/entries/zz").status_code == 404
+
+
+AUDITOR = {"roles": frozenset({Role.AUDITOR})}
+
+
+def entries_in(bundle: bytes) -> list[bytes]:
+    """c2sp.org/tlog-tiles "Log entries": each with its length in 16 bits before it."""
+    found, at = [], 0
+    while at < len(bundle):
+        length = int.from_bytes(bundle[at : at + 2])
+        found.append(bundle[at + 2 : at + 2 + length])
+        at += 2 + length
+    return found
+
+
+def test_auditor_gets_entry_bundles_that_hash_to_the_tiles(log: Log, device: Device) -> None:
+    leaves = device.many(300)
+    log.put(*leaves)
+    web = client(log, **AUDITOR)
+    for index, width in ((0, 256), (1, 44), (1, 7)):
+        answer = web.get("/log/" + tile_names.bundle_path(index, width))
+        entries = entries_in(answer.content)
+        assert entries == leaves[256 * index : 256 * index + width]
+        tile = web.get("/log/" + tile_names.tile_path(0, index, width)).content
+        assert b"".join(map(merkle.leaf_hash, entries)) == tile
+        assert answer.headers["cache-control"].startswith("private")
+    for path in ("001", "000.p/0", "002.p/1", "0", "entries/000"):
+        assert web.get(f"/log/tile/entries/{path}").status_code == 404
+
+
+def test_bundle_with_an_entry_of_another_tenant_is_withheld_whole(log: Log, device: Device, rng: random.Random) -> None:
+    stranger = Device(rng, "D2")
+    log.enrol(stranger, tenant_id=UUID(int=8))
+    log.put(*device.many(255), stranger.next(), *device.many(10))
+    for scope in (AUDITOR, AUDITOR | {"tenant_id": UUID(int=8)}):
+        answer = client(log, **scope).get("/log/tile/entries/000")
+        assert (answer.status_code, answer.json()["code"]) == (403, "bundle_withheld")
+    assert client(log, **AUDITOR).get("/log/tile/entries/001.p/10").status_code == 200
+    for scope in ({}, AUDITOR | {"branch_path": "/spain/"}, {"roles": frozenset({Role.ADMINISTRATOR})}):
+        assert client(log, **scope).get("/log/tile/entries/001.p/10").status_code == 403
 
 
 def test_log_that_has_not_begun_says_so(sqlite: Database) -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from server.core.db import Database
 from server.core.runtime import MustNotRun
 from server.core.settings import Settings, WitnessSetting
+from server.core.signer import Purpose
 from server.ledger import checkpoint, cosignature, merkle, publishing, service, witness_store, witnessed
 from server.ledger.cosignature import BadCosignature, Witness, WitnessKey
 from server.ledger.publishing import PATIENCE, Publisher
@@ -145,6 +146,20 @@ def test_each_checkpoint_is_cosigned_by_all_and_published_with_their_lines(opera
         assert service.published_checkpoint(db).note == newest.note
     assert [name for name, _ in newest.cosigned_by] == ["a.example", "b.example", "mine.example"]
     assert operator.witnessing.round() == 0
+
+
+def test_folder_of_another_log_is_written_anew(operator: Operator, device: Device, log: Log, tmp_path: Path) -> None:
+    log.put(*device.many(300))
+    operator.turn()
+    for foreign in (
+        checkpoint.sign("seal.example/log", size, bytes(32), key=log.keys[Purpose.CHECKPOINT]) for size in (9, 900)
+    ):
+        (operator.folder / "checkpoint").write_text(foreign.note)
+        publishing.file_of(operator.folder, 0, 0).write_bytes(b"of another log")
+        again = Publisher(log.database, folder=operator.folder, witnesses=(), quorum=0, clock=log.clock)
+        assert again.round() is not None
+        with log.read() as db:
+            assert rebuilt(operator.folder) == service.head(db)
 
 
 def test_log_goes_on_without_its_witnesses_and_says_so(operator: Operator, partners: Partners, device: Device) -> None:
