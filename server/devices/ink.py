@@ -17,11 +17,12 @@ from server.devices import store
 from server.devices.models import InkReading
 from server.devices.schemas import DeviceRead, InkRead
 
-FAINT_SHARE: Final = 0.4
-"""Ink over the specimen's ink below which an imprint counts as faint (server/inspection/vision/imprint.py)."""
+FAINT_SHARE: Final = 0.6
+"""Darkness beside a fresh imprint below which an imprint is graded faint: FAINT_TONE of inspection, which a test holds
+against this."""
 WARN_AT: Final = 50
 """Imprints left from which on the office should fetch ink."""
-FULL_SHARE: Final = 0.7
+FULL_SHARE: Final = 0.8
 """Imprints as dark as this warn of nothing, however the line through a few of them may fall."""
 WINDOW: Final = 240
 FEWEST: Final = 20

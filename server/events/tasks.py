@@ -88,7 +88,7 @@ def inspect_imprint(run: Runtime, payload: dict[str, Any]) -> None:
                 device_id=row.device_id,
                 head_id=token.head_id,
                 counter=row.counter,
-                share=check.imprint["ink_share"],
+                share=check.imprint["tone"],
             )
         if look.reason == "old_photo":
             projecting.raise_old_photo(db, look)

@@ -18,7 +18,7 @@ from server.inspection.vision.align import Matrix, features, plane, project
 from server.inspection.vision.artwork import Artwork, artwork
 from server.inspection.vision.decode import decode, red_channel
 from server.inspection.vision.finding import Box
-from server.inspection.vision.grade import Grade, empty_sectors, grade
+from server.inspection.vision.grade import Grade, Inking, grade, inking
 from server.inspection.vision.ink import Density, components, density
 from server.inspection.vision.overlay import Fit, fit
 
@@ -28,7 +28,11 @@ COARSE_PX_MM: Final = 3.0
 FINE_PX_MM: Final = 8.0
 _RED: Final = 0.12
 _MISSING_SHARE: Final = 0.08
-"""Less new red than this share of the specimen's ink is no imprint; a fifth of an imprint is a faint one."""
+"""Less new red than this share of the specimen's ink is no imprint, unless it is a pale one (`_is_pale`)."""
+_PALE_TONE: Final = 0.05
+_PALE_SCORE: Final = 0.5
+_PALE_AGREEING: Final = 0.6
+"""A pale imprint all over the specimen still agrees with it part by part; empty paper and old imprints do not."""
 _EXTRA_SHARE: Final = 0.12
 """More new red than this share outside the imprint's circle is a second imprint, whole or in part."""
 _DOUBLE_INK: Final = 1.2
@@ -66,8 +70,9 @@ class ImprintFinding:
     `reason` is ok, undecodable, no_colour, no_imprint, extra_imprint, shape, shifted, size, part or faint. `score` is
     the median correlation of the specimen's parts, `weakest` that of the worst two, `agreeing` the share of parts that
     correlate, `scale` the imprint's size over the specimen's, `displacement_mm` the root mean square of the parts'
-    shifts after the fit, `ink_share` the new red over the specimen's ink, `box` the imprint in after-photo pixels,
-    `grade` how it came out, for the keeper who may stamp again.
+    shifts after the fit, `ink_share` the new red over the specimen's ink, `tone` and `coverage` how dark the ink is
+    beside a fresh imprint and how much of the specimen has it, `box` the imprint in after-photo pixels, `grade` how it
+    came out, for the keeper who may stamp again.
     """
 
     answer: ImprintAnswer
@@ -81,6 +86,8 @@ class ImprintFinding:
     scale: float
     displacement_mm: float
     ink_share: float
+    tone: float
+    coverage: float
     box: Box | None
     grade: Grade
     ms: float
@@ -142,23 +149,36 @@ def check_imprint(
     art = artwork(specimen, specimen_diameter_mm)
     coarse = photos.new_red(COARSE_PX_MM, (0.0, 0.0), photos.size_mm)
     count, centre, share = _count(coarse, art)
+    found, seen, at = _laid_on(photos, art, centre)
+    box = _box(photos.to_after, at, art.diameter_mm / 2)
     if count == 0:
-        return _finding(ImprintAnswer.MISSING, "no_imprint", start, ink_share=share)
+        if not _is_pale(found, seen):
+            return _finding(ImprintAnswer.MISSING, "no_imprint", start, ink_share=share)
+        answer, reason, count = ImprintAnswer.AMBIGUOUS, "faint", 1
+    else:
+        answer, reason = _verdict(found, share)
+        if count == 1 and answer is not ImprintAnswer.DIFFERENT and found.beside > _BESIDE_SHARE:
+            count = 2
+        if count > 1:
+            answer, reason = ImprintAnswer.EXTRA, "extra_imprint"
+    return _finding(answer, reason, start, count=count, at=at, found=found, ink_share=share, box=box, seen=seen)
+
+
+def _laid_on(photos: _Photos, art: Artwork, centre: tuple[float, float]) -> tuple[Fit, Inking, tuple[float, float]]:
+    """The specimen laid on the new ink around `centre` (mm), the ink there, and its centre on the page in mm."""
     side = 1.35 * art.diameter_mm
     corner = (centre[0] - side / 2, centre[1] - side / 2)
     red, black = (look(FINE_PX_MM, corner, (side, side)) for look in (photos.new_red, photos.black))
     found = fit(art, red, black, px_mm=FINE_PX_MM)
-    answer, reason = _verdict(found, share)
-    if count == 1 and answer is not ImprintAnswer.DIFFERENT and found.beside > _BESIDE_SHARE:
-        count = 2
-    if count > 1:
-        answer, reason = ImprintAnswer.EXTRA, "extra_imprint"
-    at = (corner[0] + found.centre_mm[0], corner[1] + found.centre_mm[1])
-    box = _box(photos.to_after, at, art.diameter_mm / 2)
     turns = np.deg2rad(found.rotation_deg)
     turn = found.scale * np.array([[np.cos(turns), -np.sin(turns)], [np.sin(turns), np.cos(turns)]])
-    empty = empty_sectors(art, red, black, px_mm=FINE_PX_MM, centre_mm=found.centre_mm, turn=turn)
-    return _finding(answer, reason, start, count=count, at=at, found=found, ink_share=share, box=box, empty=empty)
+    seen = inking(art, red, black, px_mm=FINE_PX_MM, centre_mm=found.centre_mm, turn=turn)
+    return found, seen, (corner[0] + found.centre_mm[0], corner[1] + found.centre_mm[1])
+
+
+def _is_pale(found: Fit, seen: Inking) -> bool:
+    """Too little ink to count as inked, and yet this seal."""
+    return seen.tone > _PALE_TONE and found.score > _PALE_SCORE and found.agreeing > _PALE_AGREEING
 
 
 def _placed(
@@ -205,13 +225,13 @@ def _count(red: Density, art: Artwork) -> tuple[int, tuple[float, float], float]
     wanted = art.inked_mm2(px, _RED)
     ink = cv2.morphologyEx((red > _RED).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     share = float(ink.sum()) / px**2 / wanted
-    if share < _MISSING_SHARE:
-        return 0, (0.0, 0.0), share
     pattern = art.averaged(px)
     half = pattern.shape[0] // 2
     wide = cv2.copyMakeBorder(cv2.GaussianBlur(red, (0, 0), 1.0), half, half, half, half, cv2.BORDER_CONSTANT)
     # Not the normalised kind: it is undefined on empty paper.
     _, _, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(wide, pattern, cv2.TM_CCOEFF))
+    if share < _MISSING_SHARE:
+        return 0, (x / px, y / px), share
     rest = ink.copy()
     cv2.circle(rest, (x, y), round(0.53 * art.diameter_mm * px), 0, -1)
     others, areas = components(_joined(rest, round(3 * px)), least_px=1)
@@ -259,7 +279,7 @@ def _finding(
     found: Fit | None = None,
     ink_share: float = 0.0,
     box: Box | None = None,
-    empty: int = 0,
+    seen: Inking = Inking(),  # noqa: B008 - frozen
 ) -> ImprintFinding:
     return ImprintFinding(
         answer=answer,
@@ -273,7 +293,9 @@ def _finding(
         agreeing=found.agreeing if found else 0.0,
         displacement_mm=found.displacement_mm if found else 0.0,
         ink_share=ink_share,
+        tone=seen.tone,
+        coverage=seen.coverage,
         box=box,
-        grade=grade(answer=answer, reason=reason, ink_share=ink_share, empty=empty),
+        grade=grade(answer=answer, seen=seen),
         ms=(time.perf_counter() - start) * 1e3,
     )
