@@ -20,6 +20,7 @@ from gateway.errors import DeviceRefused, GatewayError, HeadOfficeUnreachable, O
 from gateway.notebook import Voucher
 from gateway.rules import facts
 from gateway.rules.session import Do, Plan, Session, Step
+from gateway.sticking import code_words
 from gateway.uplink.head_office import PageAnswer
 from gateway.vouchers import Vouchers
 
@@ -73,7 +74,8 @@ class Stamping:
     def _learn_of_grant(self, body: events.Done | events.Cancelled | events.Settled | events.Closed) -> None:
         match body:
             case events.Done(stroke=stroke):
-                self._desk.step(facts.StrokeDone(stroke=stroke))
+                url, short = code_words(body.trace_code, host=self._office.trace_host)
+                self._desk.step(facts.StrokeDone(stroke=stroke, url=url, short=short))
                 if self._device.status is not None and self._device.status.state is State.UNLOCKED:
                     self._desk.step(facts.LatchFree())  # continuous: the latch is free for the next one already
             case events.Cancelled(cause=cause, returned=returned):

@@ -134,7 +134,7 @@ _EVENTS: Final[dict[EventType, str]] = {
     EventType.REFUSED: N_("The device refused"),
     EventType.TAMPER: N_("The device was opened or moved"),
     EventType.EXTRA_STROKE: N_("A press without permission"),
-    EventType.LABEL: N_("A label was printed"),
+    EventType.LABEL: N_("A label was stuck on and photographed"),
     EventType.HEAD_CHANGED: N_("The seal head changed"),
     EventType.POLICY_SET: N_("The device took new rules"),
     EventType.TIME_SET: N_("The device's clock was set"),
@@ -142,6 +142,8 @@ _EVENTS: Final[dict[EventType, str]] = {
     EventType.SERVICE: N_("A service began or ended"),
     EventType.SENSOR: N_("A sensor of the device reported"),
     EventType.OPERATOR: N_("Somebody identified at the device"),
+    EventType.SPOILED: N_("A spoiled sheet was cancelled"),
+    EventType.PAGES_SWEPT: N_("The document was leafed through"),
 }
 
 
