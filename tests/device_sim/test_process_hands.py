@@ -309,7 +309,7 @@ def assert_cancelled_by_label(rig: Rig) -> None:
     assert (check.marked, check.codes) == (True, (str(label["url"]).encode(),))
 
 
-def test_a_device_without_a_coder_says_so_and_later_keys_are_its_own(tmp_path: Path) -> None:
+def test_a_device_without_a_coder_says_so_and_later_keys_are_its_own(tmp_path: Path, head_png: bytes) -> None:
     rig = Rig(tmp_path / "device")
     try:
         rig.start("--no-coder")
@@ -317,6 +317,7 @@ def test_a_device_without_a_coder_says_so_and_later_keys_are_its_own(tmp_path: P
         assert isinstance(hello, messages.Hello)
         assert not hello.features & Feature.INLINE_CODER
         rig.pair()
+        rig.mount_head(head_png)
         assert_cancelled_by_label(rig)
     finally:
         rig.stop()
