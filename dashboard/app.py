@@ -14,6 +14,9 @@ from dashboard.pages import (
     devices,
     inbox,
     ledger,
+    ledger_browser,
+    ledger_cases,
+    ledger_checkpoints,
     live,
     login,
     people,
@@ -60,7 +63,9 @@ def create_app(runtime: Runtime) -> FastAPI:
     logs = (log.entries_router(allow(*EVERYONE)), log.public_router)
     for router in (*ROUTERS, *(() if archive.router in ROUTERS else (archive.router,)), *logs):
         app.include_router(router)
-    for part in (login, trust, inbox, asking, requests, cases, reviews, devices, deputies, people, seals, ledger, live):
+    for part in (login, trust, inbox, asking, requests, cases, reviews, devices, deputies, people, seals):
+        app.include_router(part.router)
+    for part in (ledger_browser, ledger_cases, ledger_checkpoints, ledger, live):  # `ledger` takes any name
         app.include_router(part.router)
     app.mount(assets.prefix, assets.files(), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_GZIP)

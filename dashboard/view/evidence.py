@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from firmware_protocol import cbor, cose, events
+from firmware_protocol import cbor, cose, events, tokens
 from firmware_protocol.errors import ProtocolError
+from firmware_protocol.events import Event
+from firmware_protocol.tokens import Token
 from server.core.i18n import _
 from server.core.runtime import Runtime
 from server.ledger import entry_codec
@@ -29,7 +31,9 @@ def decoded(entry: EntryRead, openings: Mapping[str, Opening | None]) -> list[Fa
         if entry.kind is LeafKind.ENTRY:
             return _of_entry(entry, openings)
         if entry.kind is LeafKind.EVENT:
-            return _of_event(entry)
+            return facts_of_event(events.peek(entry.leaf))
+        if entry.kind is LeafKind.TOKEN:
+            return _of_token(tokens.read(cose.parse1(entry.leaf).payload))
     except ProtocolError:
         return []
     claims = cbor.decode_map(cose.parse1(entry.leaf).payload)
@@ -63,8 +67,17 @@ def _of_entry(entry: EntryRead, openings: Mapping[str, Opening | None]) -> list[
     return facts
 
 
-def _of_event(entry: EntryRead) -> list[Fact]:
-    event = events.peek(entry.leaf)
+def _of_token(token: Token) -> list[Fact]:
+    """Its times are seconds; shown as milliseconds, like those of entries."""
+    times = (("not_before_ms", token.not_before), ("expires_ms", token.expires_at))
+    parts: list[tuple[str, object]] = [("device", token.device_id), ("token_id", token.token_id)]
+    parts += [(name, moment * 1000) for name, moment in times]
+    parts += [(name, getattr(token.seal, name)) for name in token.seal.__dataclass_fields__]
+    return [Fact(name=name, value=_shown(value)) for name, value in parts if value is not None]
+
+
+def facts_of_event(event: Event) -> list[Fact]:
+    """Header and body of a device's report."""
     header, body = event.header, event.body
     parts = [(name, getattr(part, name)) for part in (header, body) for name in part.__dataclass_fields__]
     return [Fact(name=name, value=_shown(value)) for name, value in parts if value is not None]

@@ -91,8 +91,8 @@ def page(db: Session, scope: Scope, wanted: Wanted, *, before: int | None = None
     """One page of the entries that fit and that the scope may see."""
     size = _size(db)
     low = _index_at(db, wanted.since, size) if wanted.since else 0
-    high = _index_at(db, wanted.until + timedelta(days=1), size) if wanted.until else size
-    high = high if before is None else min(high, before)
+    high = _index_at(db, wanted.until + timedelta(days=1), size) if wanted.until and wanted.until < date.max else size
+    high = high if before is None else min(high, max(0, before))
     rows: list[EntryRead] = []
     for span in SPANS:
         candidates = _candidates(scope, wanted, _between(low, high), span)
@@ -231,6 +231,12 @@ def at_place(db: Session, scope: Scope, *, device_id: str, generation: int, seq:
     return None if row is None else store.as_read(row)
 
 
+def signing_key(db: Session, scope: Scope, *, device_id: str, generation: int) -> bytes | None:
+    """The registered public key of one device generation, 32 bytes."""
+    place = and_(col(LedgerDeviceKey.device_id) == device_id, col(LedgerDeviceKey.generation) == generation)
+    return db.exec(select(LedgerDeviceKey.public_key).where(place, scope.owns(LedgerDeviceKey))).first()
+
+
 def gaps(
     db: Session, scope: Scope, *, closed: bool = False, before: int | None = None, limit: int = 40
 ) -> list[GapRead]:
@@ -244,8 +250,15 @@ def gaps(
     return [_as_gap(row) for row in db.exec(query)]
 
 
-def gap(db: Session, scope: Scope, gap_id: int) -> GapRead | None:
-    row = db.exec(_visible_gaps(scope).where(LedgerGap.id == gap_id)).first()
+def gap(db: Session, scope: Scope, *, device_id: str, generation: int, seq: int) -> GapRead | None:
+    """The gap, open or closed, that report `seq` belongs or belonged to: rows are split as late reports arrive."""
+    conditions = (
+        col(LedgerGap.device_id) == device_id,
+        col(LedgerGap.generation) == generation,
+        col(LedgerGap.first_seq) <= seq,
+        col(LedgerGap.last_seq) >= seq,
+    )
+    row = db.exec(_visible_gaps(scope).where(*conditions).order_by(col(LedgerGap.id).desc())).first()
     return None if row is None else _as_gap(row)
 
 
