@@ -1,9 +1,12 @@
 """The keeper's session in hand: every fact goes through the rules here, and what they want done is begun."""
 
 import asyncio
+import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 
@@ -14,8 +17,8 @@ from gateway.rules import facts
 from gateway.rules import session as rules
 from gateway.rules.session import Do, Session, Step
 
-PICTURES_KEPT: Final = 12
-"""Photos of this session that the page may show; about 200 KB each."""
+PICTURES_KEPT: Final = 20
+"""Photos of this session, and pictures of what differs, that the page may show; about 200 KB each."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 log = structlog.get_logger("gateway.desk")
@@ -29,6 +32,7 @@ class Desk:
         self.operator: dict[str, Any] | None = None
         self.does: dict[Do, Work] = {}
         self.turn = asyncio.Lock()
+        self.extra_seq = 0  # number of the event that told of the last unapproved imprint
         self.hops: dict[str, dict[str, float]] = {}
         self.device = device
         self.office = office
@@ -70,17 +74,37 @@ class Desk:
         if status is not None and self.office.auto:
             self.step(facts.TrayChanged(present=status.page_present, still=bool(status.page_still)))
 
-    def note(self, kind: str, *, about: str, words: str) -> None:
-        """A keeper's words, kept here and told to headquarters with the device's state."""
+    def note(self, kind: str, *, about: str, words: str, token_id: str = "", stroke: int = 0, seq: int = 0) -> None:
+        """A keeper's words, kept here, shown with the device's state, and owed to headquarters until it has them.
+
+        `token_id`: of the job it is about, the open one if not given.
+        """
         who = str((self.operator or {}).get("name", ""))
         at = self.office.clock.now_ms()
+        bad = self.session.redo[0] if kind == "kept_faint" and self.session.redo else None
+        token_id, stroke = (bad.token_id, bad.stroke) if bad else (token_id or self.session.token_id, stroke)
+        self._owe(kind, words, at_ms=at, token_id=token_id, stroke=stroke, seq=seq)
         self.office.notebook.write(
             Note(device_id=self.device.device_id, at_ms=at, kind=kind, about=about, who=who, words=words[:500])
         )
         self.office.changed()
 
+    def _owe(self, kind: str, words: str, *, at_ms: int, token_id: str, stroke: int, seq: int = 0) -> None:
+        said = {"kind": kind, "text": words[:500], "at_ms": at_ms}
+        optional = {
+            "token_id": token_id,
+            "stroke": stroke,
+            "seq": seq,
+            "operator_id": str((self.operator or {}).get("operator_id", "")),
+        }
+        said |= {name: value for name, value in optional.items() if value}
+        content = json.dumps([self.device.device_id, said], sort_keys=True).encode()
+        note_id = str(UUID(bytes=hashlib.sha256(content).digest()[:16]))
+        self.office.notebook.owe(note_id, self.device.device_id, said | {"note_id": note_id})
+
     def leave(self, kind: str, *, token_id: str, stroke: int, title: str) -> None:
         """Something of a job that somebody still has to do."""
+        self._owe("left_over", kind, at_ms=self.office.clock.now_ms(), token_id=token_id, stroke=stroke)
         self.office.notebook.leave(
             Leftover(
                 device_id=self.device.device_id,
@@ -97,7 +121,7 @@ class Desk:
         for left in self.office.notebook.leftovers(self.device.device_id):
             if name == f"{left.token_id}-{left.stroke}-{left.kind}":
                 self.office.notebook.settle(left.token_id, left.stroke, left.kind)
-                self.note("settled", about=left.title, words=left.kind)
+                self.note("settled", about=left.title, words=left.kind, token_id=left.token_id, stroke=left.stroke)
                 return
         raise OutOfOrder("This is not in the list any more.")
 

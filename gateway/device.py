@@ -216,6 +216,8 @@ class DeviceAgent:
         except ProtocolError:
             log.warning("odd_event", device=kept.device_id, seq=kept.seq)
             return
+        if isinstance(body, events.ExtraStroke):
+            self.desk.extra_seq = kept.seq
         if isinstance(body, events.HeadChanged):
             self.connection.spawn(self._tell_heads())
         self.sticking.learn(body)

@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS voucher (
 CREATE TABLE IF NOT EXISTS note (
     id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, at_ms INTEGER NOT NULL, kind TEXT NOT NULL,
     about TEXT NOT NULL, who TEXT NOT NULL, words TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS untold (
+    note_id TEXT PRIMARY KEY, device TEXT NOT NULL, at_ms INTEGER NOT NULL, said TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leftover (
     token_id TEXT NOT NULL, stroke INTEGER NOT NULL, kind TEXT NOT NULL, device TEXT NOT NULL, title TEXT NOT NULL,
     at_ms INTEGER NOT NULL, PRIMARY KEY (token_id, stroke, kind)) WITHOUT ROWID;
@@ -161,6 +163,20 @@ class Notebook:
             Note(device_id=device_id, at_ms=at, kind=kind, about=about, who=who, words=words)
             for at, kind, about, who, words in rows
         ]
+
+    def owe(self, note_id: str, device_id: str, said: dict[str, Any]) -> None:
+        """Headquarters has to be told. `said`: the body of `POST notes`; a note is owed once."""
+        self._run(
+            "INSERT OR IGNORE INTO untold VALUES (?, ?, ?, ?)", note_id, device_id, said["at_ms"], json.dumps(said)
+        )
+
+    def owed(self, *, most: int = 100) -> list[tuple[str, str, dict[str, Any]]]:
+        """(note id, device id, what was said), oldest first."""
+        rows = self._rows("SELECT note_id, device, said FROM untold ORDER BY at_ms, note_id LIMIT ?", most)
+        return [(note_id, device, json.loads(said)) for note_id, device, said in rows]
+
+    def told(self, note_id: str) -> None:
+        self._run("DELETE FROM untold WHERE note_id = ?", note_id)
 
     def leave(self, leftover: Leftover) -> None:
         self._run(

@@ -25,6 +25,7 @@ from gateway.notebook import Notebook
 from gateway.outbox import Outbox
 from gateway.settings import GatewaySettings
 from gateway.state import device_state
+from gateway.telling import tell_notes
 from gateway.uplink.certificate import CertificateKeeper
 from gateway.uplink.head_office import HeadOffice
 from gateway.uplink.mqtt import MqttUplink
@@ -130,6 +131,7 @@ class Gateway:
                 if self.settings.uses_certificate:
                     group.create_task(CertificateKeeper(self.settings, self.head_office, SystemClock()).run())
                 group.create_task(report_labels(self.labels, self.head_office))
+                group.create_task(tell_notes(self.notebook, self.head_office))
                 for agent in self.devices:
                     group.create_task(agent.run())
         finally:

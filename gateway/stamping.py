@@ -15,6 +15,7 @@ from firmware_protocol.tokens import Mode, PageCheck, Token
 from gateway.bulk import BulkLink
 from gateway.carrying import Carrying
 from gateway.cases import Cases
+from gateway.crops import Crops
 from gateway.desk import Desk
 from gateway.errors import DeviceRefused, GatewayError, HeadOfficeUnreachable, OutOfOrder
 from gateway.notebook import Voucher
@@ -41,7 +42,9 @@ class Stamping:
         self._carrying = carrying
         self._cases = cases
         self._vouchers = vouchers
+        self._crops = Crops(desk)
         self._laid_at = 0.0
+        self._stopped_token = ""
         desk.does |= {Do.CAPTURE: self.capture, Do.CONTINUE: self.go_on}
 
     @property
@@ -230,12 +233,14 @@ class Stamping:
                 at_ms=self._office.clock.now_ms(),
             )
         )
+        self._crops.wanted(answer)
         if answer.case_id and self.session.case_id == answer.case_id:
             self._cases.open(answer.case_id, fits)
             self._desk.look_at_tray()  # it may have been lifted while headquarters looked
 
     async def abort(self) -> None:
         """Lock first, always; why is asked afterwards."""
+        self._stopped_token = self.session.token_id
         self._desk.step(facts.Aborted())
         self._cases.drop()
         await self._device.ask(messages.RelockRequest(close_grant=True), messages.Accepted)
@@ -244,14 +249,14 @@ class Stamping:
         """Why the keeper stopped; both may be empty."""
         if self.session.stopped and (reason or text):
             words = f"{reason}: {text}" if reason and text else reason or text
-            self._desk.note("stopped", about=self.session.stopped, words=words)
+            self._desk.note("stopped", about=self.session.stopped, words=words, token_id=self._stopped_token)
         self._desk.step(facts.ReasonGiven())
 
     def explain_alarm(self, text: str) -> None:
         """Raises: OutOfOrder, when nothing was written."""
         if not text.strip():
             raise OutOfOrder("Write what happened. Without it the alarm stays.")
-        self._desk.note("extra_stroke", about=self.session.title, words=text.strip())
+        self._desk.note("extra_stroke", about=self.session.title, words=text.strip(), seq=self._desk.extra_seq)
         self._desk.step(facts.AlarmExplained())
 
     async def scan(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from dashboard.view.fleet import fleet_row, sensor_fact
+from dashboard.view.notes import note_text
 from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import Administrator, Me
 from server.core.db import DbRead
@@ -186,6 +187,8 @@ def _device_page(
             "ink": devices.ink(db, device),
             "operators": devices.operators(db, run, device),
             "deputies": deputies,
+            "notes": tokens.notes_of_device(db, me.scope, device_id),
+            "note_text": note_text,
             "leases": [lease for lease in tokens.leases(db, run, system) if lease.device_id == device_id],
             "open_order": next((order for order in orders if order.state in _OPEN), None),
             "past_orders": [order for order in orders if order.state not in _OPEN][:5],

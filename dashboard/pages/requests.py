@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dashboard.view import placing, reading_aloud
+from dashboard.view.notes import note_text
 from dashboard.view.sentence import difference_text, flags, point_text
 from dashboard.view.stamping import standing
 from dashboard.view.ways import way_text
@@ -56,6 +57,7 @@ def show_request(request: Request, request_id: UUID, run: Run, me: Me) -> Respon
         verdicts = reviewing.verdicts(db, me.scope, asked.id)
         cases = {case.finding_id: case for case in tokens.cases_of(db, run, me.scope, asked.id)}
         labels = tokens.labels_of(db, me.scope, asked.id)
+        notes = tokens.notes_of_request(db, me.scope, asked.id)
         leases = tokens.leases(db, run, Scope.system(asked.tenant_id))
         branches = identity.branches(db, Scope.system(asked.tenant_id))
         others = [other for other in approvals.requests(db, run, me.scope) if other.id != asked.id]
@@ -74,6 +76,8 @@ def show_request(request: Request, request_id: UUID, run: Run, me: Me) -> Respon
         verdicts=verdicts,
         cases=cases,
         labels=labels,
+        notes=notes,
+        note_text=note_text,
         labels_unused=audit.labels_unused(labels),
         way=way_text(asked),
         leases=[lease for lease in leases if lease.request_id == asked.id],

@@ -110,6 +110,7 @@ _ENTRIES: Final[dict[EntryType, str]] = {
     EntryType.TOKEN_ISSUED: N_("The device was allowed to stamp"),
     EntryType.PERMIT_ISSUED: N_("One press was permitted"),
     EntryType.LOST_ORDER: N_("A gap was closed by two people"),
+    EntryType.KEEPER_NOTE: N_("A keeper wrote a note"),
     EntryType.PAGE_FINDING: N_("The page was compared"),
     EntryType.IMPRINT_FINDING: N_("The imprint was checked"),
     EntryType.VERDICT: N_("A person judged a finding"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.rules.session import Step
 from gateway.session_page import problems
-from gateway.session_page.screen import POSITION, Action, Picture, Screen
+from gateway.session_page.screen import POSITION, Action, Difference, Picture, Screen
 from gateway.session_page.translation import Translate
 
 Facts = Mapping[str, Any]
@@ -109,7 +109,8 @@ def asked(session: Facts, _: Translate, *, now_ms: int) -> Screen:
         title=_("Asked %(name)s") % {"name": who} if who else _("A second person was asked"),
         text=_("Leave the page as it lies. If you lift it, the question ends and you may lay another page."),
         big=count(session, _),
-        lines=(_(happened) if known or not said else said, *differences(session, _)),
+        lines=(_(happened) if known or not said else said,),
+        differences=differences(session, _),
         pictures=(Picture(name="page", caption=_("The page as the device sees it")),),
         waited_s=max(0, (now_ms - int(session["asked_ms"])) // 1000),
         abort=True,
@@ -122,7 +123,6 @@ def problem(session: Facts, _: Translate) -> Screen:
     happened, safe, after = problems.sentences(code)
     said = str(session["text"])
     lines = [said] if said and (not problems.known(code) or code in ("second_person_no", "case_over")) else []
-    lines += differences(session, _)
     if code == "closed_reboot":
         lines += stopped_at(session, _)
     return Screen(
@@ -132,6 +132,7 @@ def problem(session: Facts, _: Translate) -> Screen:
         title=_(happened),
         text=f"{_(safe)} {_(after)}",
         lines=tuple(lines),
+        differences=differences(session, _),
         pictures=(Picture(name="page", caption=_("The page as the device sees it")),) if session["differences"] else (),
         primary=None if session["busy"] else Action(path="abort", text=_("To the list of jobs")),
         abort=bool(session["busy"]),
@@ -155,8 +156,13 @@ def stopped_at(session: Facts, _: Translate) -> list[str]:
     return [_("Session stopped at imprint %(n)s of %(all)s.") % {"n": done, "all": total}, *([photo] if photo else [])]
 
 
-def differences(session: Facts, _: Translate) -> list[str]:
-    return [_difference(difference, _) for difference in session["differences"]][:4]
+def differences(session: Facts, _: Translate) -> tuple[Difference, ...]:
+    return tuple(
+        Difference(
+            words=_difference(seen, _), approved=str(seen.get("approved") or ""), photo=str(seen.get("photo") or "")
+        )
+        for seen in session["differences"][:4]
+    )
 
 
 def _difference(difference: Facts, _: Translate) -> str:

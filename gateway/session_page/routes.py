@@ -178,8 +178,15 @@ class _Pages:
 
     def _with_photos(self, agent: DeviceAgent | None, screen: Screen) -> Screen:
         """Without the photos that are not there (any more)."""
-        here = tuple(p for p in screen.pictures if agent is not None and agent.desk.picture(p.name) is not None)
-        return replace(screen, pictures=here)
+
+        def there(name: str) -> bool:
+            return agent is not None and agent.desk.picture(name) is not None
+
+        differences = tuple(
+            seen if there(seen.approved) and there(seen.photo) else replace(seen, approved="", photo="")
+            for seen in screen.differences
+        )
+        return replace(screen, pictures=tuple(p for p in screen.pictures if there(p.name)), differences=differences)
 
     def _language(self, request: Request) -> str:
         return translation.choose(

@@ -56,6 +56,15 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One place that differs, in words; `approved` and `photo` name its two pictures, "" while there are none."""
+
+    words: str
+    approved: str = ""
+    photo: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """One part of the device strip. `tone`: good, wait, bad, plain."""
 
@@ -80,6 +89,7 @@ class Screen:
     sign_in: bool = False
     jobs: tuple[Mapping[str, Any], ...] = ()
     pictures: tuple[Picture, ...] = ()
+    differences: tuple[Difference, ...] = ()
     question: Question | None = None
     waited_s: int | None = None
     primary: Action | None = None

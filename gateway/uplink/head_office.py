@@ -31,6 +31,7 @@ class PageAnswer:
     """Not empty: a second person is asked about this photo."""
     stage: str
     """Straddle: what the photo was taken for, cover or fan."""
+    finding_id: str = ""
 
 
 class HeadOffice:
@@ -93,7 +94,13 @@ class HeadOffice:
             differences=tuple(answer.get("differences", ())),
             case_id=answer.get("case_id") or "",
             stage=answer.get("stage") or "",
+            finding_id=answer.get("finding_id") or "",
         )
+
+    async def crop(self, device_id: str, finding_id: str, digest: str) -> bytes:
+        """One enlarged picture of a difference; `digest`: hex, as the permit's answer names it."""
+        response = await self._raw("GET", f"devices/{device_id}/crops/{finding_id}/{digest}")
+        return response.content
 
     async def case(self, device_id: str, case_id: str) -> Json:
         answer: Json = await self._send("GET", f"devices/{device_id}/cases/{case_id}")
@@ -113,6 +120,10 @@ class HeadOffice:
     async def label(self, device_id: str, label: Json) -> None:
         """`label`: {token_id, stroke, label_id, printer, outcome: printed, stuck or spoiled}."""
         await self._send("POST", f"devices/{device_id}/labels", json=label)
+
+    async def note(self, device_id: str, said: Json) -> None:
+        """A keeper's words: {note_id, kind, text, at_ms, token_id?, stroke?, seq?, operator_id?}."""
+        await self._send("POST", f"devices/{device_id}/notes", json=said)
 
     async def scan(self, device_id: str, *, event: bytes, photo: bytes) -> Json:
         files = {"event": ("event.cose", event, "application/cose"), "photo": ("photo.jpg", photo, "image/jpeg")}
@@ -135,6 +146,11 @@ class HeadOffice:
     async def pairing_state(self, pairing_id: str) -> str:
         answer = await self._send("GET", f"pairings/{pairing_id}")
         return str(answer["state"])
+
+    async def photos_wanted(self, device_id: str) -> list[bytes]:
+        """Digests of photos that events announced and that never arrived."""
+        answer: Json = await self._send("GET", f"devices/{device_id}/photos/wanted")
+        return [bytes.fromhex(digest) for digest in answer["digests"]]
 
     async def upload(self, digest: bytes, path: Path) -> None:
         """Resumable: asks how much is there, sends the rest."""

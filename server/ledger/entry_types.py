@@ -42,6 +42,7 @@ class EntryType(IntEnum):
     PERMIT_ISSUED = 61
     VOUCHER_ISSUED = 62
     LOST_ORDER = 63
+    KEEPER_NOTE = 64
     PAGE_FINDING = 70
     IMPRINT_FINDING = 71
     VERDICT = 72
@@ -216,6 +217,12 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
         ("device",),
         ("generation", "from_seq", "to_seq", "order_digest"),
         ("reason", "by", "second"),
+    ),
+    EntryType.KEEPER_NOTE: EntrySpec(
+        "A keeper wrote what happened at a device; `seq` is the event it is about. It closes nothing.",
+        ("request", "device", "token", "seal", "note"),
+        ("kind", "stroke", "seq", "at_ms"),
+        ("text", "by"),
     ),
     EntryType.PAGE_FINDING: EntrySpec(
         "What inspection saw on a before-photo.",

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, File, Response, UploadFile
+from fastapi import APIRouter, BackgroundTasks, File, Path, Response, UploadFile
 
 from server.approvals.errors import NoSuchRequest
 from server.core.db import Db, DbRead
@@ -18,6 +18,7 @@ from server.devices.errors import (
 )
 from server.devices.guard import CurrentGateway
 from server.identity.guard import Run
+from server.inspection.errors import NoSuchFinding
 from server.seals.errors import SealNotActive
 from server.tokens import permits, service
 from server.tokens.errors import (
@@ -40,6 +41,7 @@ from server.tokens.schemas import (
     CaseOut,
     JobRead,
     LabelIn,
+    NoteIn,
     PermitOut,
     SweptOut,
     TokenIn,
@@ -50,6 +52,7 @@ from server.tokens.schemas import (
 router = APIRouter(prefix="/gateway/v1/devices", tags=["gateway"], responses=errors(UnknownGateway, NoSuchDevice))
 
 MAX_EVENT_FILE = 4096
+DIGEST = "^[0-9a-f]{64}$"
 
 
 @router.get("/{device_id}/jobs")
@@ -117,6 +120,20 @@ def read_case(device_id: str, case_id: UUID, db: DbRead, run: Run, gateway: Curr
     return service.case_of_gateway(db, run, gateway, device_id=device_id, case_id=case_id)
 
 
+@router.get("/{device_id}/crops/{finding_id}/{digest}", responses=errors(NoSuchFinding))
+def read_crop(  # noqa: PLR0917 - FastAPI passes by name
+    device_id: str,
+    finding_id: UUID,
+    digest: Annotated[str, Path(pattern=DIGEST)],
+    db: DbRead,
+    run: Run,
+    gateway: CurrentGateway,
+) -> Response:
+    """One picture of a difference, named by the permit's answer."""
+    picture = permits.crop(db, run, gateway, device_id=device_id, finding_id=finding_id, digest=bytes.fromhex(digest))
+    return Response(picture, media_type="image/jpeg")
+
+
 @router.post(
     "/{device_id}/sweeps/pages",
     responses=errors(BadEvent, DeviceNotActive, NoSuchToken, TokenOver, WrongStroke, NotReady),
@@ -166,4 +183,11 @@ def issue_voucher(device_id: str, body: VoucherIn, db: Db, run: Run, gateway: Cu
 @router.post("/{device_id}/labels", status_code=204, responses=errors(NoSuchToken, WrongStroke))
 def note_label(device_id: str, body: LabelIn, db: Db, run: Run, gateway: CurrentGateway) -> Response:
     service.note_label(db, run, gateway, device_id=device_id, said=body)
+    return Response(status_code=204)
+
+
+@router.post("/{device_id}/notes", status_code=204)
+def take_note(device_id: str, body: NoteIn, db: Db, run: Run, gateway: CurrentGateway) -> Response:
+    """A keeper's words; the same `note_id` again changes nothing."""
+    service.take_note(db, run, gateway, device_id=device_id, said=body)
     return Response(status_code=204)

@@ -129,3 +129,24 @@ class PaperLabel(UuidPk, CreatedAt, table=True):
     printer: str
     outcome: str  # printed, stuck, spoiled: what the gateway said last
     seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # the device's LABEL event arrived
+
+
+class KeeperNote(UuidPk, CreatedAt, table=True):
+    """What a keeper wrote at a device. `request_id` is None when it is about the device alone."""
+
+    __tablename__ = "keeper_note"
+    __table_args__ = (UniqueConstraint("device_id", "note_id"),)
+
+    tenant_id: UUID
+    branch_path: str
+    device_id: str = Field(index=True)
+    note_id: str = Field(max_length=36)  # the gateway's name for it
+    kind: str  # NoteKind
+    text: str
+    written_by: UUID | None = None
+    request_id: UUID | None = Field(default=None, foreign_key="stamp_request.id", index=True)
+    token_id: bytes | None = Field(default=None, max_length=16)
+    stroke: int | None = None
+    seq: int | None = None  # number of the device's event that it is about
+    written_at: datetime = Field(sa_type=UtcDateTime)  # by the gateway's clock
+    leaf_hash: bytes = Field(max_length=32)  # the KEEPER_NOTE entry

@@ -18,8 +18,9 @@ from server.core.scope import Scope
 from server.devices import service as devices
 from server.devices.schemas import GatewayRead
 from server.inspection import service as inspection
+from server.inspection.errors import NoSuchFinding
 from server.inspection.results import PageCheck
-from server.inspection.schemas import FindingRead
+from server.inspection.schemas import DifferenceRead, FindingRead
 from server.inspection.vision.finding import Answer
 from server.jobs import service as jobs
 from server.jobs.sandbox import WorkerCrashed, WorkerTimeout
@@ -29,7 +30,7 @@ from server.tokens.modes import STRADDLE
 from server.tokens.schemas import CaseState, PermitDifference, PermitOut
 from server.tokens.seeing import MAX_PREVIEW, Seen, seen_for_stroke
 
-__all__ = ["MAX_PREVIEW", "ask", "warm_pages"]
+__all__ = ["MAX_PREVIEW", "ask", "crop", "warm_pages"]
 
 WARM_PAGES: Final = 4
 """Pages prepared when a token is issued; a worker keeps eight."""
@@ -136,6 +137,21 @@ def _settle(db: Session, run: Runtime, seen: Seen, finding: FindingRead) -> Perm
     return _out(finding, sent=sent, case_id=str(case.id) if case is not None else "")
 
 
+def crop(db: Session, run: Runtime, gateway: GatewayRead, *, device_id: str, finding_id: UUID, digest: bytes) -> bytes:
+    """One picture (JPEG) of a difference that a photo of this device showed. Raises: NoSuchDevice, NoSuchFinding."""
+    device = devices.device_of_gateway(db, gateway, device_id)
+    scope = Scope.system(gateway.tenant_id)
+    finding = inspection.finding(db, scope, finding_id)
+    named = {name for difference in finding.differences for name in (difference.approved, difference.photo)}
+    if finding.device_id != device.device_id or digest.hex() not in named:
+        raise NoSuchFinding
+    return run.blobs.get(db, digest, scope=scope)
+
+
+def _difference(seen: DifferenceRead) -> PermitDifference:
+    return PermitDifference(kind=seen.kind, box=seen.box, text=seen.text, approved=seen.approved, photo=seen.photo)
+
+
 def _out(finding: FindingRead, *, sent: bool, case_id: str) -> PermitOut:
     return PermitOut(
         answer=finding.answer,
@@ -143,7 +159,7 @@ def _out(finding: FindingRead, *, sent: bool, case_id: str) -> PermitOut:
         stroke=finding.stroke,
         page=finding.page,
         permit_sent=sent,
-        differences=tuple(PermitDifference(kind=d.kind, box=d.box, text=d.text) for d in finding.differences),
+        differences=tuple(_difference(d) for d in finding.differences),
         finding_id=finding.id,
         text=f"{finding.text.happened} {finding.text.safe} {finding.text.next}",
         happened=finding.text.happened,

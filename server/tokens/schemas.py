@@ -34,6 +34,14 @@ class LabelOutcome(StrEnum):
     SPOILED = "spoiled"
 
 
+class NoteKind(StrEnum):
+    STOPPED = "stopped"  # why the job was stopped
+    EXTRA_STROKE = "extra_stroke"  # what happened when there was an imprint that nobody approved
+    KEPT_FAINT = "kept_faint"  # a poor imprint was kept
+    LEFT_OVER = "left_over"  # somebody still has to deal with an imprint
+    SETTLED = "settled"  # and did
+
+
 class TokenIn(In):
     request_id: UUID
     nonce: Annotated[Hex, Field(min_length=32, max_length=32)]
@@ -51,6 +59,31 @@ class LabelIn(In):
     label_id: str = Field(min_length=1, max_length=64)
     printer: str = Field(max_length=120)
     outcome: LabelOutcome
+
+
+class NoteIn(In):
+    note_id: UUID
+    kind: NoteKind
+    text: str = Field(min_length=1, max_length=600)
+    at_ms: int = Field(ge=0, le=253_402_300_799_999)
+    token_id: Annotated[Hex, Field(min_length=32, max_length=32)] | None = None
+    stroke: int | None = Field(default=None, ge=1, le=65535)
+    seq: int | None = Field(default=None, ge=1, le=2**32 - 1)
+    operator_id: UUID | None = None
+
+
+class NoteRead(Out):
+    device_id: str
+    kind: NoteKind
+    text: str
+    request_id: UUID | None
+    stroke: int | None
+    seq: int | None
+    written_at: datetime
+    created_at: datetime
+    written_by: UUID | None
+    by: str
+    leaf_hash: HexBytes
 
 
 class TokenOut(Out):
@@ -86,9 +119,13 @@ class JobRead(Out):
 
 
 class PermitDifference(Out):
+    """`approved` and `photo` name the two enlarged pictures of `crops/{finding_id}/{name}`, where there are any."""
+
     kind: str
     box: tuple[float, float, float, float]
     text: str
+    approved: str | None = None
+    photo: str | None = None
 
 
 class PermitOut(Out):

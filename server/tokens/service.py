@@ -5,6 +5,7 @@ from server.tokens.cases import case, case_of_gateway, cases_of, may_answer
 from server.tokens.cases import waiting as waiting_cases
 from server.tokens.issuing import issue, leases, token, tokens_of
 from server.tokens.labels import labels_of, note_label
+from server.tokens.notes import notes_of_device, notes_of_request, take_note
 from server.tokens.offering import jobs
 from server.tokens.permits import ask as ask_permit
 from server.tokens.permits import warm_pages
@@ -31,12 +32,15 @@ __all__ = [
     "may_answer",
     "note_event",
     "note_label",
+    "notes_of_device",
+    "notes_of_request",
     "signed_event",
     "spoil",
     "spoiled",
     "states",
     "strip_data",
     "sweep_page",
+    "take_note",
     "token",
     "tokens_of",
     "waiting_cases",

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlmodel import Session, col, delete, func, select, update
 
 from server.core.scope import Scope
-from server.tokens.models import DoubtCase, PaperLabel, SpoiledSheet, StampPermit, StampToken, StrokeUse
+from server.tokens.models import DoubtCase, KeeperNote, PaperLabel, SpoiledSheet, StampPermit, StampToken, StrokeUse
 from server.tokens.schemas import CaseState
 
 
@@ -103,3 +103,18 @@ def labels_of_stroke(db: Session, token_id: bytes, stroke: int) -> Sequence[Pape
 def labels_of_request(db: Session, tenant_id: UUID, request_id: UUID) -> Sequence[PaperLabel]:
     query = select(PaperLabel).where(PaperLabel.tenant_id == tenant_id, PaperLabel.request_id == request_id)
     return db.exec(query.order_by(col(PaperLabel.created_at), col(PaperLabel.id))).all()
+
+
+def note(db: Session, device_id: str, note_id: str) -> KeeperNote | None:
+    query = select(KeeperNote).where(KeeperNote.device_id == device_id, KeeperNote.note_id == note_id)
+    return db.exec(query).one_or_none()
+
+
+def notes_of_device(db: Session, scope: Scope, device_id: str, most: int) -> Sequence[KeeperNote]:
+    query = select(KeeperNote).where(scope.owns(KeeperNote), KeeperNote.device_id == device_id)
+    return db.exec(query.order_by(col(KeeperNote.written_at).desc(), col(KeeperNote.id).desc()).limit(most)).all()
+
+
+def notes_of_request(db: Session, scope: Scope, request_id: UUID) -> Sequence[KeeperNote]:
+    query = select(KeeperNote).where(scope.owns(KeeperNote), KeeperNote.request_id == request_id)
+    return db.exec(query.order_by(col(KeeperNote.written_at), col(KeeperNote.id))).all()

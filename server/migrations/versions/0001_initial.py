@@ -962,6 +962,29 @@ def upgrade() -> None:
     )
     op.create_index("ix_filed_record_tenant", "filed_record", ["tenant_id", "created_at"], unique=False)
     op.create_table(
+        "keeper_note",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("note_id", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("written_by", sa.Uuid(), nullable=True),
+        sa.Column("request_id", sa.Uuid(), nullable=True),
+        sa.Column("token_id", sa.LargeBinary(), nullable=True),
+        sa.Column("stroke", sa.Integer(), nullable=True),
+        sa.Column("seq", sa.Integer(), nullable=True),
+        sa.Column("written_at", db.UtcDateTime(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("device_id", "note_id"),
+    )
+    op.create_index(op.f("ix_keeper_note_device_id"), "keeper_note", ["device_id"], unique=False)
+    op.create_index(op.f("ix_keeper_note_request_id"), "keeper_note", ["request_id"], unique=False)
+    op.create_table(
         "notice",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -1085,6 +1108,9 @@ def downgrade() -> None:
     op.drop_table("paper_label")
     op.drop_index("ix_notice_person", table_name="notice")
     op.drop_table("notice")
+    op.drop_index(op.f("ix_keeper_note_request_id"), table_name="keeper_note")
+    op.drop_index(op.f("ix_keeper_note_device_id"), table_name="keeper_note")
+    op.drop_table("keeper_note")
     op.drop_index("ix_filed_record_tenant", table_name="filed_record")
     op.drop_table("filed_record")
     op.drop_index("ix_doubt_case_state", table_name="doubt_case")

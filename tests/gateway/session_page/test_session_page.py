@@ -73,8 +73,21 @@ def test_a_wrong_page_names_what_happened_whether_work_is_safe_and_what_next(dev
     assert shown.title == "Text on this page differs from what was approved."
     assert "nothing was stamped" in shown.text
     assert "Print the page again" in shown.text
-    assert shown.lines == ("Differs: “1.200,00” was approved",)
+    assert shown.lines == ()
+    assert [seen.words for seen in shown.differences] == ["Differs: “1.200,00” was approved"]
     assert shown.cue == "alarm"
+
+
+def test_the_two_pictures_stand_beside_the_words_once_both_are_there(ask: Ask, device: ScriptedDevice) -> None:
+    differs = {"kind": "text", "text": "1.200,00", "approved": "aa" * 32, "photo": "bb" * 32}
+    device.session = replace(BUSY, step=Step.ASKED, code="text_differs", case_id="c1", differences=(differs,))
+    device.pictures = {"aa" * 32: b"\xff\xd8"}
+    assert "pictures/" not in ask("GET", PAGE).text
+    device.pictures["bb" * 32] = b"\xff\xd8"
+    text = ask("GET", PAGE).text
+    assert text.index("1.200,00") < text.index(f"{PAGE}/pictures/{'aa' * 32}") < text.index(f"pictures/{'bb' * 32}")
+    assert "On the tray" in text
+    assert ask("GET", f"{PAGE}/pictures/{'bb' * 32}").content == b"\xff\xd8"
 
 
 def test_what_is_left_over_of_finished_jobs_is_listed_until_it_is_dealt_with(ask: Ask, device: ScriptedDevice) -> None:

@@ -1,5 +1,8 @@
 """Permits: only for the device's own signed photo of the approved page."""
 
+import hashlib
+from uuid import UUID
+
 import pytest
 
 from firmware_protocol import cose, orders
@@ -10,7 +13,8 @@ from server.devices import outbox
 from server.devices import service as devices
 from server.devices.errors import BadEvent
 from server.inspection import service as inspection
-from server.tokens import service
+from server.inspection.errors import NoSuchFinding
+from server.tokens import permits, service
 from server.tokens.errors import NoSuchToken, NotReady, TokenOver, WrongStroke
 from server.tokens.schemas import PermitOut
 from tests.server.office import Key, Office, photo_of
@@ -56,6 +60,33 @@ def test_a_changed_amount_gets_no_permit_and_both_pictures(office: Office, compa
         first = finding.differences[0]
         for digest in (first.approved, first.photo):
             assert office.run.blobs.get(db, bytes.fromhex(digest or ""), scope=company.everywhere)[:2] == b"\xff\xd8"
+
+
+def test_the_gateway_gets_the_pictures_that_its_answer_names_and_no_others(office: Office, company: Company) -> None:
+    token = office.token(company.approved())
+    preview = photo_of(contract_pdf(amount="7.200,00 EUR"), 1)
+    answer = ask(office, office.page_seen(token.token_id, 1, preview), preview)
+
+    def crop(digest: bytes, *, finding_id: UUID = answer.finding_id) -> bytes:
+        with office.run.db.read() as db:
+            return permits.crop(
+                db,
+                office.run,
+                office.gateway.gateway,
+                device_id=office.pen.device_id,
+                finding_id=finding_id,
+                digest=digest,
+            )
+
+    first = answer.differences[0]
+    for name in (first.approved, first.photo):
+        digest = bytes.fromhex(name or "")
+        assert hashlib.sha256(crop(digest)).digest() == digest
+    for wrong in (hashlib.sha256(preview).digest(), bytes(32)):
+        with pytest.raises(NoSuchFinding):
+            crop(wrong)
+    with pytest.raises(NoSuchFinding):
+        crop(bytes.fromhex(first.photo or ""), finding_id=UUID(int=1))
 
 
 def test_another_page_of_the_same_document_gets_no_permit(office: Office, company: Company) -> None:
