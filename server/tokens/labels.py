@@ -5,13 +5,15 @@ from uuid import UUID
 
 from sqlmodel import Session
 
+from firmware_protocol import events
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
 from server.devices.schemas import GatewayRead
+from server.ledger import service as ledger
 from server.tokens import store
 from server.tokens.errors import NoSuchToken, WrongStroke
-from server.tokens.models import PaperLabel
+from server.tokens.models import PaperLabel, StampToken
 from server.tokens.schemas import LabelIn, LabelRead
 
 
@@ -43,6 +45,21 @@ def note_label(db: Session, run: Runtime, gateway: GatewayRead, *, device_id: st
     row.outcome = said.outcome.value
     db.add(row)
     db.flush()
+    seen = _photographed_at(db, token, said.stroke)  # the device's event may be quicker than the gateway's word
+    if seen is not None:
+        note_seen(db, token_id=token.token_id, stroke=said.stroke, at=seen)
+
+
+def _photographed_at(db: Session, token: StampToken, stroke: int) -> datetime | None:
+    """When the ledger took in the device's LABEL event of this stroke."""
+    found = ledger.find(
+        db, Scope.system(token.tenant_id), ref=f"token:{token.token_id.hex()}", entry_type=events.EventType.LABEL
+    )
+    for leaf in found:
+        body = events.peek(leaf.leaf).body
+        if isinstance(body, events.Label) and body.copy == stroke and leaf.device_id == token.device_id:
+            return leaf.admitted_at
+    return None
 
 
 def note_seen(db: Session, *, token_id: bytes, stroke: int, at: datetime) -> None:
