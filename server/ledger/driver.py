@@ -68,6 +68,14 @@ def look_up(
     return list(_converted(connection.exec_driver_sql(text, arguments).fetchall(), readers))
 
 
+def fetch(db: Session, table: type[SQLModel], column: str, **key: int) -> bytes | None:
+    """One binary value of one row by its primary key; None when there is no such row."""
+    connection = db.connection()
+    text = _fetch_text(table, column, tuple(key), connection.dialect)
+    found: bytes | None = connection.exec_driver_sql(text, tuple(key.values())).scalar()
+    return found
+
+
 def _converted(rows: Iterable[Sequence[Any]], converters: _Converters) -> Iterable[tuple[Any, ...]]:
     """Few different tenants and times stand in many rows: each is converted once."""
     if not converters:
@@ -127,6 +135,12 @@ def _look_up_text(
     more = f" WHERE {where}" if where else ""
     text = f"SELECT {picked} FROM {source} JOIN {_table(table).name} AS t ON {same}{more}"  # noqa: S608 - as above
     return text, _processors(table, columns, dialect, "result_processor")
+
+
+@cache
+def _fetch_text(table: type[SQLModel], column: str, key: Columns, dialect: Dialect) -> str:
+    same = " AND ".join(f"{name} = {_mark(dialect)}" for name in key)
+    return f"SELECT {column} FROM {_table(table).name} WHERE {same}"  # noqa: S608 - as above
 
 
 @cache

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Table, and_, delete, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
+from server.ledger import driver
 from server.ledger.checkpoint import Checkpoint
 from server.ledger.merkle import ReadTile, Tile
 from server.ledger.models import (
@@ -88,8 +89,8 @@ def store_tiles(db: Session, tiles: Iterable[Tile]) -> None:
 
 def tile(db: Session, level: int, index: int) -> bytes:
     """Its hashes; empty when there is no such tile."""
-    query = select(LedgerTile.data).where(LedgerTile.level == level, LedgerTile.idx == index)
-    return db.exec(query).first() or b""
+    row = driver.fetch(db, LedgerTile, "data", level=level, idx=index)
+    return row if row is not None else b""
 
 
 def tile_reader(db: Session) -> ReadTile:

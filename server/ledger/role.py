@@ -4,6 +4,7 @@ Queued leaves are found by asking the table every 20 ms while there was work lat
 EXISTS, the same on both databases, and nothing to lose when a process dies between its commit and a signal.
 """
 
+import gc
 import json
 import threading
 from collections.abc import Callable, Iterable
@@ -89,6 +90,7 @@ def run(runtime: Runtime, *, stop: threading.Event, ready: Callable[[], None], o
         desk.load()
         consumer.start()
         outward.start()
+        _collect_less()
         ready()
         log.info("ledger_started", size=sequencer.size)
         _Loop(runtime, sequencer, desk, consumer, outward=outward, options=options).run(stop)
@@ -119,6 +121,15 @@ def broker_address(runtime: Runtime, client_id: str) -> BrokerAddress:
     return BrokerAddress(
         host=host, port=port, username=parts.username, password=parts.password, tls=trust_context(settings)
     )
+
+
+def _collect_less() -> None:
+    """What was made by now stays; a batch makes thousands of small objects and no cycles, so looking for cycles each
+    700 of them cost a tenth of all CPU time (measured).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 def _open(sequencer: Sequencer, stop: threading.Event) -> None:
