@@ -10,7 +10,7 @@ from typing import Final
 from firmware_protocol import bulk
 from firmware_protocol.bulk import BulkRequest, BulkStatus
 from firmware_protocol.errors import ProtocolError
-from gateway.errors import DeviceUnreachable, NoRoom, PhotoBroken
+from gateway.errors import DeviceUnreachable, NoRoom, PhotoBroken, PhotoGone
 
 TIMEOUT_S: Final = 10.0
 
@@ -62,7 +62,7 @@ class BulkLink:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def fetch(self, digest: bytes, *, urgent: bool = False) -> bytes:
-        """The photo. Raises: DeviceUnreachable, PhotoBroken."""
+        """The photo. Raises: DeviceUnreachable, PhotoBroken, PhotoGone."""
         path = self._store.path(digest)
         if not path.exists():
             if urgent:
@@ -112,6 +112,8 @@ class BulkLink:
         data = await reader.readexactly(reply.length)
         if reply.status is BulkStatus.OK and (data or request.offset == reply.total):
             return reply.total, data
+        if reply.status is BulkStatus.UNKNOWN_DIGEST:
+            raise PhotoGone(request.digest)
         raise ConnectionError(f"bulk link answered {reply.status.name}")
 
     def _hang_up(self) -> None:

@@ -16,7 +16,14 @@ from firmware_protocol.labelled import from_map
 from firmware_protocol.orders import Receipt
 from gateway.bulk import BulkLink
 from gateway.connection import Connection, Office
-from gateway.errors import DeviceRefused, GatewayError, HeadOfficeRefused, HeadOfficeUnreachable
+from gateway.errors import (
+    DeviceRefused,
+    GatewayError,
+    HeadOfficeRefused,
+    HeadOfficeUnreachable,
+    PhotoBroken,
+    PhotoGone,
+)
 from gateway.outbox import BEGINNING, KeptEvent, Place
 
 RECEIPT_PATIENCE_S: Final = 10.0
@@ -98,20 +105,24 @@ class Carrying:
         """Every event the device has and this office has not, into the outbox."""
         async with self._drain_turn:
             hello = self._device.introduced()
-            known = max(hello.acked_seq, self._office.outbox.last_seq(hello.device_id, hello.generation))
+            safe = hello.acked_seq
             if self._device.status is not None:
-                known = max(known, self._device.status.acked_seq)
+                safe = max(safe, self._device.status.acked_seq)
                 at_least = max(at_least, self._device.status.last_seq)
-            for first in range(known + 1, at_least + 1, READ_AT_ONCE):
-                await self._read(hello, range(first, min(first + READ_AT_ONCE, at_least + 1)))
+            outbox = self._office.outbox
+            wanted = outbox.missing(hello.device_id, hello.generation, after=safe, up_to=at_least)
+            for first in range(0, len(wanted), READ_AT_ONCE):
+                await self._read(hello, wanted[first : first + READ_AT_ONCE])
 
-    async def _read(self, hello: messages.Hello, numbers: range) -> None:
+    async def _read(self, hello: messages.Hello, numbers: list[int]) -> None:
         fresh: list[KeptEvent] = []
         for seq in numbers:
             answer = await self._device.ask(messages.ReadEventRequest(seq=seq), messages.SignedEvent)
             kept = KeptEvent(device_id=hello.device_id, generation=hello.generation, seq=seq, signed=answer.event)
             fresh.append(kept)
         await asyncio.to_thread(self._office.outbox.keep, fresh, photos=_photos_in(fresh))
+        if (hello.generation, numbers[0]) <= self._flight.sent:
+            self._send_again()  # a hole was filled: in order again, from there
         self.send.set()
         self._photos_wake.set()
         for kept in fresh:
@@ -149,28 +160,56 @@ class Carrying:
     # Photos up
 
     async def upload_photos(self) -> None:
+        asked = False
         while True:
-            owed = (
-                self._office.outbox.photos_owed(self._device.device_id) if self._device.enrolment != "unknown" else []
-            )
+            known = self._device.enrolment != "unknown"
+            asked = asked or (known and await self._ask_for_wanted())
+            owed = self._office.outbox.photos_owed(self._device.device_id) if known else []
             untried = [digest for digest in owed if digest not in self._refused]
             for digest in untried:
-                try:
-                    await self._bulk.fetch(digest)
-                    await self._office.head_office.upload(digest, self._office.photos.path(digest))
-                except HeadOfficeRefused as error:
-                    # The event that announces it is not in the ledger yet: again after the next receipt.
-                    log.debug("upload_refused", code=error.code)
-                    self._refused.add(digest)
+                if not await self._upload(digest):
                     break
-                except GatewayError as error:
-                    log.info("upload_failed", error=str(error))
-                    break
-                await asyncio.to_thread(self._office.outbox.photo_uploaded, digest)
-                self._office.changed()
             if not untried:
                 self._refused.clear()
             await _woken(self._photos_wake, RETRY_UPLOAD_S if owed else IDLE_S)
+
+    async def _ask_for_wanted(self) -> bool:
+        """Another box may have announced photos and never brought them: the device keeps them until a receipt."""
+        device_id = self._device.device_id
+        try:
+            digests = await self._office.head_office.photos_wanted(device_id)
+            await asyncio.to_thread(self._office.outbox.owe, device_id, digests)
+        except GatewayError as error:
+            log.info("wanted_failed", error=str(error))
+            return False
+        return True
+
+    async def _upload(self, digest: bytes) -> bool:
+        """Whether the next one may be tried at once."""
+        outbox = self._office.outbox
+        try:
+            try:
+                await self._bulk.fetch(digest)
+                await self._office.head_office.upload(digest, self._office.photos.path(digest))
+            except PhotoGone:
+                # Headquarters has it, or nobody has; a photo that it misses is asked for again after the next hello.
+                log.warning("photo_gone", device=self._device.device_id, digest=digest.hex())
+                await asyncio.to_thread(outbox.photo_gone, digest)
+            except PhotoBroken as error:
+                log.warning("upload_failed", error=str(error))
+                self._refused.add(digest)
+            else:
+                await asyncio.to_thread(outbox.photo_uploaded, digest)
+        except HeadOfficeRefused as error:
+            # The event that announces it is not in the ledger yet: again after the next receipt.
+            log.debug("upload_refused", code=error.code)
+            self._refused.add(digest)
+            return False
+        except GatewayError as error:
+            log.info("upload_failed", error=str(error))
+            return False
+        self._office.changed()
+        return True
 
     async def event(self, seq: int) -> bytes:
         """The signed event `seq`, kept here first. Raises: DeviceUnreachable."""

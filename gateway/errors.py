@@ -102,6 +102,15 @@ class PhotoBroken(GatewayError):
         super().__init__(f"Photo {digest.hex()[:12]} came broken from the device; it is fetched again.")
 
 
+class PhotoGone(GatewayError):
+    """The device does not have this photo: it deletes one only for a receipt that names it."""
+
+    code = "photo_gone"
+
+    def __init__(self, digest: bytes) -> None:
+        super().__init__(f"Photo {digest.hex()[:12]} is not on the device any more. Nothing is to be done here.")
+
+
 class NoRoom(GatewayError):
     """This office's disk takes no more writes."""
 

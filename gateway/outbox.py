@@ -95,6 +95,19 @@ class Outbox:
         row = self._one("SELECT max(seq) FROM event WHERE device = ? AND generation = ?", device_id, generation)
         return row[0] or 0
 
+    def missing(self, device_id: str, generation: int, *, after: int, up_to: int) -> list[int]:
+        """Sequence numbers in (after, up_to] that are not kept here, ascending."""
+        query = "SELECT {} FROM event WHERE device = ? AND generation = ? AND seq > ? AND seq <= ?"
+        asked = (device_id, generation, after, up_to)
+        count, last = self._one(query.format("count(*), max(seq)"), *asked)
+        if not count or last is None:
+            return list(range(after + 1, up_to + 1))
+        if count == last - after:  # the usual case: no hole in front of what is new
+            return list(range(last + 1, up_to + 1))
+        with self._lock:
+            here = {seq for (seq,) in self._db.execute(query.format("seq"), asked)}
+        return [seq for seq in range(after + 1, up_to + 1) if seq not in here]
+
     def after(self, device_id: str, place: Place, *, limit: int) -> list[KeptEvent]:
         """The next events behind `place`, in order."""
         with self._lock:
@@ -128,6 +141,16 @@ class Outbox:
                 (device_id, limit),
             ).fetchall()
         return [row[0] for row in rows]
+
+    def owe(self, device_id: str, digests: Sequence[bytes]) -> None:
+        """Headquarters misses these photos. Raises: NoRoom."""
+        self.keep([], photos=[(device_id, digest) for digest in digests])
+
+    def photo_gone(self, digest: bytes) -> None:
+        """Nobody here can upload this one. Raises: NoRoom."""
+        with self._lock, room():
+            owed = self._db.execute("DELETE FROM photo WHERE digest = ? AND uploaded = 0", (digest,))
+            self._photos -= owed.rowcount
 
     def photo_uploaded(self, digest: bytes) -> None:
         with self._lock, room():

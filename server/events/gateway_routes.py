@@ -13,7 +13,7 @@ from server.devices.errors import BadEvent, NoSuchDevice, UnknownGateway
 from server.devices.guard import CurrentGateway
 from server.events import service
 from server.events.errors import BadUpload, DigestNotAnnounced
-from server.events.schemas import ImprintOut
+from server.events.schemas import ImprintOut, PhotosWanted
 from server.events.spoiling import MAX_PREVIEW
 from server.identity.guard import Run
 from server.tokens.errors import NoSuchToken, WrongStroke
@@ -79,6 +79,12 @@ def read_imprint(
 ) -> ImprintOut:
     """How the imprint came out, once both full photos are here and compared."""
     return service.imprint_of_gateway(db, gateway, device_id=device_id, token_id=bytes.fromhex(token_id), stroke=stroke)
+
+
+@devices_router.get("/{device_id}/photos/wanted")
+def read_wanted(device_id: str, db: DbRead, gateway: CurrentGateway) -> PhotosWanted:
+    """Photos of this device that never arrived; whoever has the device at hand can still bring them."""
+    return service.photos_wanted(db, gateway, device_id=device_id)
 
 
 @devices_router.post("/{device_id}/spoiled", responses=errors(BadEvent, NoSuchToken, WrongStroke))

@@ -56,6 +56,12 @@ class ImprintOut(Out):
     grade: str
 
 
+class PhotosWanted(Out):
+    """`digests`: hex SHA-256, in no order."""
+
+    digests: list[str]
+
+
 class AlarmRead(Out):
     id: UUID
     device_id: str

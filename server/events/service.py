@@ -1,5 +1,6 @@
 """What screens and upper slices ask: the timeline of a request, photos, alarms, changes."""
 
+from typing import Final
 from uuid import UUID
 
 from sqlmodel import Session
@@ -10,6 +11,7 @@ from server.approvals.schemas import RequestRead
 from server.blobs.errors import BlobMissing, WrongOffset
 from server.core.runtime import Runtime
 from server.core.scope import Scope
+from server.devices import service as devices
 from server.devices.schemas import GatewayRead
 from server.events import store
 from server.events.changes import latest as latest_change
@@ -19,7 +21,7 @@ from server.events.errors import BadUpload, DigestNotAnnounced, PhotoMissing
 from server.events.imprints import imprint_of_gateway
 from server.events.models import AnnouncedPhoto
 from server.events.projecting import note_stored, project, rebuild
-from server.events.schemas import AlarmRead, Progress, StrokeRead, StrokeView, TimelineRead
+from server.events.schemas import AlarmRead, PhotosWanted, Progress, StrokeRead, StrokeView, TimelineRead
 from server.events.spoiling import spoil
 from server.inspection import service as inspection
 from server.inspection.schemas import FindingRead
@@ -32,6 +34,7 @@ __all__ = [
     "is_unchecked",
     "latest_change",
     "photo",
+    "photos_wanted",
     "project",
     "rebuild",
     "receive_photo",
@@ -44,6 +47,9 @@ __all__ = [
     "upload_offset",
     "watch_changes",
 ]
+
+MOST_WANTED: Final = 500
+"""Photos asked for at once; the next hello asks for more."""
 
 _EARLY = {
     State.DRAFT: Progress.DRAFT,
@@ -108,6 +114,15 @@ def photo(db: Session, run: Runtime, scope: Scope, digest: bytes) -> bytes:
     if row is None or not run.blobs.exists(db, digest, scope=Scope.system(scope.tenant_id)):
         raise PhotoMissing
     return run.blobs.get(db, digest, scope=Scope.system(scope.tenant_id))
+
+
+def photos_wanted(db: Session, gateway: GatewayRead, *, device_id: str) -> PhotosWanted:
+    """Photos that this device announced and nobody brought; a gateway asks when it meets the device.
+
+    Raises: NoSuchDevice.
+    """
+    devices.device_of_gateway(db, gateway, device_id)
+    return PhotosWanted(digests=[digest.hex() for digest in store.wanted(db, device_id, limit=MOST_WANTED)])
 
 
 def upload_offset(run: Runtime, gateway: GatewayRead, *, digest: bytes) -> int:

@@ -46,6 +46,14 @@ def stored_among(db: Session, tenant_id: UUID, digests: Collection[bytes]) -> se
     return set(db.exec(query))
 
 
+def wanted(db: Session, device_id: str, *, limit: int) -> Sequence[bytes]:
+    """Announced and never stored."""
+    query = select(AnnouncedPhoto.digest).where(
+        AnnouncedPhoto.device_id == device_id, col(AnnouncedPhoto.stored_at).is_(None)
+    )
+    return db.exec(query.limit(limit)).all()
+
+
 def alarm(db: Session, leaf_hash: bytes) -> Alarm | None:
     return db.exec(select(Alarm).where(Alarm.leaf_hash == leaf_hash)).one_or_none()
 

@@ -11,7 +11,7 @@ import pytest
 from firmware_protocol import bulk
 from firmware_protocol.bulk import BulkReply, BulkRequest, BulkStatus
 from gateway.bulk import BulkLink, PhotoStore
-from gateway.errors import DeviceUnreachable, PhotoBroken
+from gateway.errors import DeviceUnreachable, PhotoBroken, PhotoGone
 
 PHOTO = bytes(range(256)) * 700
 DIGEST = hashlib.sha256(PHOTO).digest()
@@ -122,11 +122,11 @@ def test_an_urgent_preview_overtakes_a_full_photo(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_an_unknown_digest_is_unreachable_not_empty(tmp_path: Path) -> None:
+def test_an_unknown_digest_is_gone_not_empty(tmp_path: Path) -> None:
     async def run() -> None:
         async with device(honest, []) as address:
             link = BulkLink(address, store=PhotoStore(tmp_path))
-            with pytest.raises(DeviceUnreachable):
+            with pytest.raises(PhotoGone):
                 await link.fetch(b"?" * 32)
             await link.close()
 

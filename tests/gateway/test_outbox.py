@@ -68,3 +68,28 @@ def test_every_start_counts_as_a_birth(path: Path) -> None:
         numbers.append(outbox.next_birth())
         outbox.close()
     assert numbers == [1, 2, 3]
+
+
+def test_a_hole_is_found_and_what_is_new_behind_it(path: Path) -> None:
+    outbox = Outbox(path)
+    assert outbox.missing("CB-1", 1, after=3, up_to=5) == [4, 5]
+    outbox.keep([kept(4), kept(5)])
+    assert outbox.missing("CB-1", 1, after=3, up_to=5) == []
+    assert outbox.missing("CB-1", 1, after=3, up_to=3) == []
+    assert outbox.missing("CB-1", 1, after=3, up_to=7) == [6, 7]
+    outbox.keep([kept(8), kept(6, generation=2)])
+    assert outbox.missing("CB-1", 1, after=3, up_to=9) == [6, 7, 9]
+    assert outbox.missing("CB-1", 1, after=2, up_to=9) == [3, 6, 7, 9]
+    outbox.close()
+
+
+def test_headquarters_may_ask_for_a_photo_and_one_that_is_gone_is_not_owed(path: Path) -> None:
+    outbox = Outbox(path)
+    outbox.owe("CB-1", [b"one", b"two"])
+    outbox.owe("CB-1", [b"one"])
+    assert outbox.photos_owed("CB-1") == [b"one", b"two"]
+    outbox.photo_gone(b"one")
+    outbox.photo_gone(b"one")
+    assert outbox.photos_owed("CB-1") == [b"two"]
+    assert outbox.counts()["photos"] == 1
+    outbox.close()

@@ -174,6 +174,25 @@ def test_only_announced_photos_are_taken_and_resumed(office: Office, company: Co
         assert service.photo(db, office.run, company.everywhere, hashlib.sha256(photo).digest()) == photo
 
 
+def test_photos_that_never_arrived_are_asked_for_until_they_do(office: Office, company: Company) -> None:
+    gateway = Client(create_api(office.run), headers=office.headers)
+    path = f"/gateway/v1/devices/{office.pen.device_id}/photos/wanted"
+    assert gateway.request("GET", path).json() == {"digests": []}
+    stamped(office, company)
+    photo = b"after" + bytes([1])
+    wanted = gateway.request("GET", path).json()["digests"]
+    assert hashlib.sha256(photo).hexdigest() in wanted
+    gateway.request(
+        "PUT",
+        f"/gateway/v1/blobs/{hashlib.sha256(photo).hexdigest()}",
+        content=photo,
+        headers={"upload-offset": "0", "upload-length": "6"},
+    )
+    left = gateway.request("GET", path).json()["digests"]
+    assert set(wanted) - set(left) == {hashlib.sha256(photo).hexdigest()}
+    assert gateway.request("GET", "/gateway/v1/devices/CB-NOBODY/photos/wanted").status_code == 404
+
+
 def test_a_preview_that_came_with_a_question_is_named_in_a_receipt_too(office: Office, company: Company) -> None:
     """It was stored after its event announced it; the gateway asks, hears that all is here, and sends nothing."""
     gateway = Client(create_api(office.run), headers=office.headers)

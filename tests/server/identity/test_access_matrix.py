@@ -98,6 +98,7 @@ MATRIX: Final[dict[str, frozenset[Role] | str]] = {
     "POST /gateway/v1/certificate": GATEWAY,
     "GET /gateway/v1/devices/{device_id}/cases/{case_id}": GATEWAY,
     "GET /gateway/v1/devices/{device_id}/imprints/{token_id}/{stroke}": GATEWAY,
+    "GET /gateway/v1/devices/{device_id}/photos/wanted": GATEWAY,
     "POST /gateway/v1/devices/{device_id}/labels": GATEWAY,
     "POST /gateway/v1/devices/{device_id}/spoiled": GATEWAY,
     "POST /gateway/v1/devices/{device_id}/sweeps/pages": GATEWAY,
