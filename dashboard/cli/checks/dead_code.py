@@ -37,7 +37,7 @@ CALLED_BY_LIBRARY: Final = [
     *("async_request_tsa_response", "async_sign_raw"),  # pyHanko time stampers and signers
     *("upgrade", "downgrade"),  # Alembic migrations
     *("unpair", "read_gatt_char", "read_gatt_descriptor", "write_gatt_descriptor", "stop_notify"),  # a bleak backend
-    *("do_GET", "do_POST", "log_message", "emit", "format"),  # standard library handlers
+    *("do_GET", "do_POST", "log_message", "handle_error", "emit", "format"),  # standard library handlers
     *("on_*", "connection_made", "connection_lost", "data_received", "datagram_received"),  # callbacks
 ]
 
