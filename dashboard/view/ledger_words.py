@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from dashboard.view.evidence import Fact
+from dashboard.web.words import entry_word
+from firmware_protocol.events import EventType
 from server.core.i18n import N_, _
 
 _NAMES: Final = {
@@ -133,6 +135,8 @@ def field_name(raw: str) -> str:
 
 def _line(fact: Fact, known: Mapping[str, str]) -> Line:
     value = _UUID.sub(lambda found: known.get(found[0], found[0]), fact.value)
+    if fact.name == "event_type" and value in EventType.__members__:
+        value = entry_word(EventType[value])
     plain = {"True": _("yes"), "False": _("no"), "None": "-", "": "-"}.get(value, value)
     link = _LINKS.get(fact.name, "") if fact.kept == "open" and fact.value else ""
     return Line(
