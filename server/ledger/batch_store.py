@@ -123,6 +123,18 @@ def heard_over(db: Session, gateways: dict[ChainKey, str]) -> None:
     driver.upsert(db, LedgerReceipt, (*_CHAIN, "gateway_id", "acked_seq"), rows, keep=("acked_seq",))
 
 
+def acknowledged(db: Session, up_to: dict[ChainKey, int], *, now: datetime) -> None:
+    """Devices have receipts up to these numbers; one that has a later receipt already keeps it."""
+    columns = (*_CHAIN, "gateway_id", "acked_seq")
+    known = driver.look_up(db, LedgerReceipt, columns, by=_CHAIN, wanted=up_to)
+    rows = [
+        (device_id, generation, gateway_id, up_to[device_id, generation], now)
+        for device_id, generation, gateway_id, acked_seq in known
+        if acked_seq < up_to[device_id, generation]
+    ]
+    driver.upsert(db, LedgerReceipt, (*columns, "acked_at"), rows)
+
+
 def receipt_facts(db: Session, wanted: Collection[ChainKey]) -> dict[ChainKey, ReceiptFacts]:
     """By device; none for one that has no event below its first gap."""
     gateways = {

@@ -135,18 +135,9 @@ def gateway_of(db: Session, chain_key: ChainKey) -> str | None:
     return None if row is None else row.gateway_id
 
 
-def acknowledged(db: Session, chain_key: ChainKey, up_to_seq: int, photos: Collection[bytes], *, now: datetime) -> None:
-    """The device has a receipt up to `up_to_seq` that names `photos`."""
+def photos_acknowledged(db: Session, chain_key: ChainKey, photos: Collection[bytes]) -> None:
+    """The device has a receipt that names `photos`."""
     device_id, generation = chain_key
-    db.execute(
-        update(LedgerReceipt)
-        .where(
-            col(LedgerReceipt.device_id) == device_id,
-            col(LedgerReceipt.generation) == generation,
-            col(LedgerReceipt.acked_seq) < up_to_seq,
-        )
-        .values(acked_seq=up_to_seq, acked_at=now)
-    )
     if photos:
         db.execute(
             update(LedgerPhoto)

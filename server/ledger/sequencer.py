@@ -18,7 +18,7 @@ from server.core.clock import Clock
 from server.core.db import Database
 from server.core.rng import Rng
 from server.core.signer import Signer
-from server.ledger import checkpoint, lease, log_store, service
+from server.ledger import batch_store, checkpoint, lease, log_store, service
 from server.ledger.admission import Reason, SetAside
 from server.ledger.batch import Arrival, Batch, Read, read_all
 from server.ledger.entry_types import EntryType
@@ -129,8 +129,9 @@ class Sequencer:
             batch = Batch(now=now, first_index=tree.size)
             self._decide(db, batch, reads)
             fresh = batch.write(db)
+            batch_store.acknowledged(db, {one.chain_key: one.up_to_seq for one in _rising(acknowledged)}, now=now)
             for receipt in acknowledged:
-                log_store.acknowledged(db, receipt.chain_key, receipt.up_to_seq, receipt.photos, now=now)
+                log_store.photos_acknowledged(db, receipt.chain_key, receipt.photos)
             due = frozenset(batch.heard) | log_store.take_new_photos(db)
             if batch.entries:
                 log_store.store_tiles(db, tree.append(batch.leaf_hashes))
@@ -233,6 +234,11 @@ def _load(db: Session, log: LedgerLog) -> Tree:
     if log.size and (newest is None or newest.size != log.size or newest.root != tree.root()):
         raise BrokenTree(f"the tiles do not give the root signed at size {log.size}; run `cinnabar fsck`")
     return tree
+
+
+def _rising(acknowledged: Sequence[Acknowledged]) -> list[Acknowledged]:
+    """The highest number of a device last."""
+    return sorted(acknowledged, key=lambda one: one.up_to_seq)
 
 
 def _arrival(row: LedgerQueue) -> Arrival:
