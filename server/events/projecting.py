@@ -140,7 +140,10 @@ def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
         case events.ExtraStroke(strokes=strokes, photo_digest=digest, token_id=token_id):
             _raise_alarm(db, run, admitted, "extra_stroke", {"strokes": strokes}, token_id=token_id)
             _announce(db, run, admitted, digest)
-        case events.Label() | events.Spoiled() as sheet:
+        case events.Label(token_id=token_id, copy=stroke) as sheet:
+            _announce(db, run, admitted, sheet.preview_digest)
+            _announce(db, run, admitted, sheet.photo_digest, token_id=token_id, stroke=stroke)
+        case events.Spoiled() as sheet:
             _announce(db, run, admitted, sheet.preview_digest)
             _announce(db, run, admitted, sheet.photo_digest)
         case _:

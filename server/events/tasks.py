@@ -1,13 +1,14 @@
 """Jobs of `server.events`, done by the worker role."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from sqlmodel import Session
 
 from firmware_protocol import events as device_events
-from firmware_protocol.events import PageSeen
+from firmware_protocol.events import Label, PageSeen
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
@@ -58,6 +59,7 @@ def inspect_imprint(run: Runtime, payload: dict[str, Any]) -> None:
         shown = _shown(db, scope, row, leaf)
         before = run.blobs.get(db, row.before_photo, scope=scope)
         after = run.blobs.get(db, row.after_photo, scope=scope)
+        label = _label(db, run, scope, row)
     at = StrokeAt(
         tenant_id=row.tenant_id,
         branch_path=row.branch_path,
@@ -72,10 +74,12 @@ def inspect_imprint(run: Runtime, payload: dict[str, Any]) -> None:
     check = inspection.look_at_imprint(
         run, specimen=specimen, diameter_mm=seal.diameter_mm, before=before, after=after, at=at
     )
+    if label is not None:  # this device has no coder: the code is on the label that was stuck on afterwards
+        check = replace(check, codes=(*check.codes, *inspection.codes_on(run, label)))
     later = inspection.look_later(run, before=before, at=at) if token.page_check != "before" else None
     with run.db.write() as db:
         look = inspection.keep_imprint_finding(
-            db, run, at, check, after=after, trace_code=row.trace_code or b"", event=leaf.leaf, shown=shown
+            db, run, at, check, after=label or after, trace_code=row.trace_code or b"", event=leaf.leaf, shown=shown
         )
         if later is not None:
             dated = inspection.dated(later, shown=shown[0])
@@ -103,6 +107,18 @@ def old_photo(run: Runtime, payload: dict[str, Any]) -> None:
     with run.db.write() as db:
         scope = Scope.system(UUID(payload["tenant"]))
         projecting.raise_old_photo(db, inspection.finding(db, scope, UUID(payload["finding"])))
+
+
+def _label(db: Session, run: Runtime, scope: Scope, row: Stroke) -> bytes | None:
+    """The photo of the sheet with this stroke's label on it, when the device took one and it is here."""
+    kind = device_events.EventType.LABEL
+    for leaf in ledger.find(db, scope, ref=f"token:{row.token_id.hex()}", entry_type=kind):
+        body = device_events.peek(leaf.leaf).body
+        if not isinstance(body, Label) or (body.copy, leaf.device_id) != (row.stroke, row.device_id):
+            continue
+        if run.blobs.exists(db, body.photo_digest, scope=scope):
+            return run.blobs.get(db, body.photo_digest, scope=scope)
+    return None
 
 
 def _shown(db: Session, scope: Scope, row: Stroke, done: EntryRead) -> tuple[bytes, bytes]:

@@ -173,6 +173,13 @@ def look_at_imprint(
     return check
 
 
+def codes_on(run: Runtime, photo: bytes) -> tuple[bytes, ...]:
+    """What codes the photo of a sheet with its label shows. Raises: WorkerTimeout, WorkerCrashed."""
+    call = "server.inspection.tasks:codes_on"
+    codes: tuple[bytes, ...] = run.workers.call(call, photo, timeout_s=JOB_S, lane=Lane.BACKGROUND)
+    return codes
+
+
 def look_later(run: Runtime, *, before: bytes, at: StrokeAt) -> PageCheck:
     """Compare a full before-photo with the approved page, in the background. Raises: WorkerTimeout, WorkerCrashed."""
     call = ("server.inspection.tasks:locate_page", at.document_digest, at.page, before)
@@ -282,6 +289,7 @@ __all__ = [
     "PageCheck",
     "StrokeAt",
     "code_on_paper",
+    "codes_on",
     "dated",
     "finding",
     "findings",

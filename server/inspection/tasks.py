@@ -96,6 +96,11 @@ def check_spoiled(document_digest: bytes, page: int, preview: bytes) -> SpoiledC
     )
 
 
+def codes_on(photo: bytes) -> tuple[bytes, ...]:
+    """Whatever codes a photo shows."""
+    return tuple(code.payload for code in read_codes(photo))
+
+
 def check_imprint(
     specimen_png: bytes, diameter_mm: float, before: bytes, after: bytes, homography: list[list[float]] | None
 ) -> ImprintCheck:
