@@ -77,11 +77,6 @@ def drain_events_s(*, quick: bool) -> Drain:
     return measure(devices_count=DEVICES, count=EVENTS, photos=PHOTOS)
 
 
-def gateway_rss_mb(devices_count: int = DEVICES) -> float:
-    """Most resident memory of a gateway that serves so many devices and drains 100 events of each."""
-    return measure(devices_count=devices_count, count=devices_count * 100, photos=0).rss_mb
-
-
 def run(options: Options) -> Report:
     drained = drain_events_s(quick=options.quick)
     return Report(

@@ -18,8 +18,8 @@ PACKAGES: Final = ("firmware_protocol", "device_sim", "gateway", "server", "dash
 USED_FROM: Final = ("tests", "locks")
 LISTED: Final = frozenset({"function", "class", "method", "property", "import", "unreachable_code"})
 CALLED_BY_DECORATOR: Final = [
-    *(f"@*.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "api_route", "middleware")),
-    "@handler",  # jobs, called by kind
+    *(f"@*.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "api_route", "middleware")),
+    *("@handler", "@every"),  # jobs, called by kind or by the clock
     *("@*.exception_handler", "@*.command", "@*.callback", "@*.listens_for", "@listens_for", "@pytest.fixture*"),
     *(
         "@field_validator",
