@@ -1,7 +1,7 @@
 """`bench unlock`: how long a keeper waits, through real processes on loopback; bulk link at 1 MB/s.
 
-unlock_*: token request to latch free, continuous stamping. unlock_checked_*: page laid to latch free, with preview, page
-check and permit. Both without the durable writes on their way: counted syncs times this disk's measured fdatasync.
+unlock_*: token request to latch free, continuous stamping. unlock_checked_*: page laid to latch free, with preview,
+page check and permit. Both without the durable writes on their way: counted syncs times this disk's measured fdatasync.
 Hops are cumulative from the flow's beginning, as the gateway timed them, with nothing subtracted.
 """
 
