@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from firmware_protocol.errors import Malformed, UnknownClaim
 
@@ -157,7 +157,12 @@ def _no_label(cls: type, plan: "_Plan", data: Mapping[int, Any]) -> Malformed:
     return UnknownClaim(f"{cls.__name__} has no label {min(set(data) - set(plan.fields))}")
 
 
+_LEAVES: Final = frozenset((int, bool, bytes, str))
+
+
 def _plain(item: Any) -> Any:  # noqa: ANN401
+    if type(item) in _LEAVES:
+        return item
     if isinstance(item, IntEnum):
         return int(item)
     if isinstance(item, tuple):

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Final
 
 from device_sim.core import settle, sweep
@@ -36,6 +37,10 @@ RESTART_MS: Final = 1_000
 TORN_SENSOR: Final = "journal-torn"
 """SENSOR event: so many bytes of the journal were cut at boot, because a power cut had torn them."""
 
+_SHOWN: Final = attrgetter(
+    *(field.name for field in dataclasses.fields(messages.Status) if field.name not in ("uptime_ms", "journal_free"))
+)
+"""What of a status is news."""
 _ASKING: Final = (messages.StatusRequest, messages.ReadEventRequest, messages.PairStatusRequest)
 """Requests that change nothing: always answered afresh, never from the cache."""
 _SIGNED: Final = (
@@ -62,7 +67,7 @@ class Device:
         self._outgoing: list[bytes] = []
         self._cover_closed = True
         self._housing = Housing(parts.latch)
-        self._shown: messages.Status | None = None
+        self._shown: tuple[object, ...] | None = None
         self._start(cause)
 
     def _start(self, cause: ResetCause) -> None:
@@ -366,7 +371,7 @@ class Device:
 
     def _notice(self) -> None:
         status = self.status
-        shown = dataclasses.replace(status, uptime_ms=None, journal_free=0)
+        shown = _SHOWN(status)
         if shown != self._shown:
             self._shown = shown
             self._send(messages.StatusNotice(status=status))
