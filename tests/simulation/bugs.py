@@ -244,6 +244,7 @@ def _make() -> tuple[Bug, ...]:
         Bug("no_sig_in_ledger", ((admission, "check_signature", nothing),), near=4),
         Bug("reissue", ((Headquarters, "_open", lambda *_: False), (Headquarters, "_consumed", _only_closed))),
         Bug("photo_unchecked", ((Headquarters, "photo_fits", lambda *_: True),), near=3),
+        Bug("photos_not_asked_for", ((Headquarters, "photos_wanted", lambda *_: []),), near=182),
         Bug("permit_any_page", ((headquarters, "paper_in", lambda _: _AnyPaper()),)),
     )  # fmt: skip
 

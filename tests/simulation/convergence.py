@@ -47,10 +47,10 @@ def check_device(stand: Stand, truth: Truth) -> None:
 def waiting_for(world: "World") -> str:
     """What is not settled yet; empty when all is."""
     for stand in world.stands:
-        if why := _device_waits(stand, erased=world.gateway.erased):
+        if why := _device_waits(stand):
             return f"{stand.name}: {why}"
     counts = world.gateway.outbox.counts()
-    if counts["events"] or (counts["photos"] and not world.gateway.erased):
+    if any(counts.values()):
         return f"the outbox holds {counts}"
     if world.server.down:
         return f"headquarters still sends {[row.kind for row in world.server.down.values()]}"
@@ -60,8 +60,7 @@ def waiting_for(world: "World") -> str:
     return ""
 
 
-def _device_waits(stand: Stand, *, erased: bool) -> str:
-    """A photo whose event has its receipt is known to the outbox alone; erased there, it waits for a person."""
+def _device_waits(stand: Stand) -> str:
     device = stand.device
     if device is None or device.state is State.FAULT:
         return "off, or in FAULT"
@@ -70,7 +69,7 @@ def _device_waits(stand: Stand, *, erased: bool) -> str:
         return "a grant is open"
     if memory.acked_seq != memory.seq:
         return f"events {memory.acked_seq + 1} to {memory.seq} without a receipt"
-    return f"{len(memory.photos)} photos without a receipt" if memory.photos and not erased else ""
+    return f"{len(memory.photos)} photos without a receipt" if memory.photos else ""
 
 
 def check_the_end(world: "World") -> None:

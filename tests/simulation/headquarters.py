@@ -331,6 +331,12 @@ class Headquarters:
         self._truth.blob_kept(digest, data)
         self.ledger.photo_stored(digest)
 
+    def photos_wanted(self, device_id: str) -> list[bytes]:
+        """Announced and never stored."""
+        tables = self.ledger.tables
+        here = tables.photos.get((device_id, 1), {})
+        return [digest for digest, key in tables.announced.items() if key[0] == device_id and digest not in here]
+
     def photo_fits(self, digest: bytes, data: bytes) -> bool:
         return hashlib.sha256(data).digest() == digest
 

@@ -47,7 +47,7 @@ RARE: Final = (
 )
 """Each must be hit at least 50 times in a campaign of 10,000 schedules."""
 
-ALSO: Final = ("use_came_back",)
+ALSO: Final = ("use_came_back", "photo_gone")
 
 
 class Marks:

@@ -78,7 +78,6 @@ class Gateway:
         self.sessions: dict[str, Session] = {}  # gateway.notebook
         self.stands: list[Stand] = []
         self.agents: dict[str, Agent] = {}
-        self.erased = False
         self.alive = False
         self.on_screen: Callable[[Agent], None] = lambda _: None
 
@@ -98,7 +97,6 @@ class Gateway:
 
     def erase(self) -> None:
         """Another box in its place, empty; or somebody emptied it."""
-        self.erased = True
         self.outbox.close()
         self.outbox = Outbox(Path(":memory:"))
         self.photos.clear()
@@ -117,8 +115,9 @@ class Gateway:
         """What was kept and is in no ledger yet must still be here."""
         prefix = self.truth.prefix.get(device_id, 0)
         unsafe = {seq for seq in self.kept.get(device_id, ()) if seq > prefix}
-        here = {seq for seq in unsafe if self.outbox.event(device_id, 1, seq) is not None}
-        self.truth.outbox_checked(device_id, here, unsafe)
+        if unsafe:
+            missing = self.outbox.missing(device_id, 1, after=prefix, up_to=max(unsafe))
+            self.truth.outbox_checked(device_id, unsafe.difference(missing), unsafe)
 
 
 class Agent:
@@ -137,7 +136,7 @@ class Agent:
         self._msg_id = 0
         self._expected: tuple[int, Wait] | None = None
         self._awaited: list[tuple[str, Callable[[bytes], bool], Wait]] = []
-        self._uploading = False
+        self._uploading = self._asked_for_wanted = False
         self._sent_ms = 0  # when everything was sent last, or a receipt came
         self._sent_up_to = (0, 0)
         self._read_up_to = 0
@@ -291,8 +290,8 @@ class Agent:
             if hello is None or status is None:
                 return
             outbox = self.office.outbox
-            known = max(hello.acked_seq, status.acked_seq, outbox.last_seq(self.device_id, 1))
-            for seq in range(known + 1, max(at_least, status.last_seq) + 1):
+            safe, last = max(hello.acked_seq, status.acked_seq), max(at_least, status.last_seq)
+            for seq in outbox.missing(self.device_id, 1, after=safe, up_to=last):
                 answer = yield from self.ask(messages.ReadEventRequest(seq=seq), messages.SignedEvent)
                 fresh.append(KeptEvent(device_id=self.device_id, generation=1, seq=seq, signed=answer.event))
             if fresh:
@@ -363,14 +362,21 @@ class Agent:
         self._uploading = False
 
     def _upload(self) -> Talk[None]:
+        if not self._asked_for_wanted:
+            wanted = yield self._call(partial(self.office.server.photos_wanted, self.device_id))
+            self.office.outbox.owe(self.device_id, wanted)
+            self._asked_for_wanted = True
         for _ in range(3):
             owed = self.office.outbox.photos_owed(self.device_id)
             for digest in owed:
-                picture = yield from self.fetch(digest)
                 try:
+                    picture = yield from self.fetch(digest)
                     yield self._call(partial(self.office.server.upload, digest, picture))
                 except Failed as failed:
-                    if failed.code == "head_office_unreachable":
+                    if failed.code == "photo_gone":
+                        self.office.outbox.photo_gone(digest)
+                        self.stand.marks.hit("photo_gone")
+                    elif failed.code in ("head_office_unreachable", "device_unreachable"):
                         return
                 else:
                     self.office.outbox.photo_uploaded(digest)
@@ -382,8 +388,10 @@ class Agent:
         """A picture over the bulk link. Raises: Failed."""
         if digest not in self.office.photos:
             yield self._sleep(120)
-            if self.stand.device is None or digest not in self.stand.tray.pictures:
-                raise Failed("no_such_photo")
+            if self.stand.device is None:
+                raise Failed("device_unreachable")
+            if digest not in self.stand.tray.pictures:
+                raise Failed("photo_gone")
             self.office.photos[digest] = self.stand.tray.pictures[digest]
         return self.office.photos[digest]
 

@@ -4,7 +4,7 @@ import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +19,7 @@ from tests.simulation.accounts import Account, readable, signed_events
 from tests.simulation.disk import PowerCut, SimDisk
 from tests.simulation.marks import Marks
 from tests.simulation.mechanics import DriftingClock, Paper, SeededRng, Shaft, Tray
+from tests.simulation.swift import made
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Truth
 
@@ -27,18 +28,23 @@ TIGHT: Final = 13_000
 """Bytes of a journal that fills within a few strokes without a receipt."""
 SPARE: Final = 1 << 16
 """Bytes of disk beyond what the journal may use."""
+_SIGNATURES: Final = 512
 _OPEN: Final = (State.UNLOCKED, State.PRESSED)
 
 
 class Key:
-    """An Ed25519 key made from a name."""
+    """An Ed25519 key made from a name. The same bytes have the same signature (RFC 8032): it is made once."""
 
     def __init__(self, name: str) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
         self.public_key = self._key.public_key().public_bytes_raw()
 
-    def sign(self, data: bytes) -> bytes:
-        return self._key.sign(data)
+        self.sign = lru_cache(maxsize=_SIGNATURES)(self._sign)
+
+    def _sign(self, data: bytes) -> bytes:
+        signature = self._key.sign(data)
+        made(self.public_key, signature, data)
+        return signature
 
 
 ISSUERS: Final = tuple(Key(purpose) for purpose in orders.ORDER_PURPOSES)
