@@ -238,7 +238,8 @@ def into_ledger(stage: Stage) -> str:
         state: Json = stage.at_gateway.get("ledger", "/api/state")
         device = state["devices"][0]
         waiting = state["waiting"]
-        empty = device.get("acked_seq") == device.get("last_seq") and waiting["events"] == 0 and waiting["photos"] == 0
+        here = "last_seq" in device  # a device that was just found has not said yet
+        empty = here and device["acked_seq"] == device["last_seq"] and not (waiting["events"] or waiting["photos"])
         return device if empty else None
 
     device = until("ledger", "receipts for every event and photo", settled, timeout_s=40)
