@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from sqlmodel import SQLModel, select
+from sqlmodel import Session, SQLModel, select
 
 from server.core.db import Database
 from server.core.signer import Purpose
@@ -26,15 +26,25 @@ def log(sqlite: Database) -> Log:
 
 @pytest.fixture(scope="module")
 def filled_file(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 events of two devices with one gap, and business entries, in batches of any size; made once."""
-    path = shutil.copy(empty_file, tmp_path_factory.mktemp("filled") / "filled.sqlite3")
+    """300 events; made once."""
+    return fill(Path(shutil.copy(empty_file, tmp_path_factory.mktemp("filled") / "filled.sqlite3")), 200, 101)
+
+
+@pytest.fixture(scope="module")
+def short_file(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 events; made once."""
+    return fill(Path(shutil.copy(empty_file, tmp_path_factory.mktemp("short") / "short.sqlite3")), 50, 31)
+
+
+def fill(path: Path, first: int, second: int) -> Path:
+    """Events of two devices with one gap, and business entries, in batches of any size."""
     rng = random.Random(300)
     log = Log(Database(f"sqlite:///{path}"))
     device, other = Device(rng), Device(rng, "D2")
     log.enrol(device)
     log.enrol(other)
-    leaves = device.many(200) + other.many(101)
-    del leaves[250]
+    leaves = device.many(first) + other.many(second)
+    del leaves[first + second // 2]
     while leaves:
         size = rng.randrange(20, 80)
         log.put(*leaves[:size])
@@ -60,6 +70,13 @@ def filled_file(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture
 def filled(filled_file: Path, tmp_path: Path) -> Iterator[Log]:
     database = Database(f"sqlite:///{shutil.copy(filled_file, tmp_path / 'filled.sqlite3')}")
+    yield Log(database)
+    database.close()
+
+
+@pytest.fixture
+def short(short_file: Path, tmp_path: Path) -> Iterator[Log]:
+    database = Database(f"sqlite:///{shutil.copy(short_file, tmp_path / 'short.sqlite3')}")
     yield Log(database)
     database.close()
 
@@ -134,3 +151,48 @@ def test_leaf_of_the_wrong_server_key_is_named(filled: Log) -> None:
         first = next(fsck.check(db, keys))
     assert first.row.startswith("ledger_entry ")
     assert "does not verify" in first.what
+
+
+KEYS_OF = {
+    "ledger_entry": ("leaf", "leaf_hash", "kind", "entry_type", "device_id", "generation", "seq"),
+    "ledger_tile": ("data", "width"),
+    "ledger_checkpoint": ("root", "note"),
+    "ledger_device_head": ("last_seq", "last_hash", "prefix_seq"),
+    "ledger_gap": ("first_seq", "last_seq"),
+    "ledger_log": ("size",),
+    "ledger_ref": ("ref",),
+}
+"""The columns that follow from the leaves or are signed."""
+
+
+def changed(value: object, rng: random.Random) -> object:
+    """Another value of the same type, as one who edits a row would write it."""
+    if isinstance(value, bytes):
+        return flip(value, rng)
+    if isinstance(value, int):
+        return value + rng.choice((-1_000, 1_000))
+    if isinstance(value, str):
+        at = rng.randrange(len(value))
+        return value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]
+    return 1 if value is None else None
+
+
+def test_100_of_100_random_edits_of_one_row_are_found(short: Log, rng: random.Random) -> None:
+    found = 0
+    for _ in range(100):
+        table = rng.choice(list(KEYS_OF))
+        column = rng.choice(KEYS_OF[table])
+        with short.database.write() as db:
+            connection = db.connection()
+            rowid = connection.exec_driver_sql(f"SELECT rowid FROM {table} ORDER BY random() LIMIT 1").scalar()
+            old = connection.exec_driver_sql(f"SELECT {column} FROM {table} WHERE rowid = ?", (rowid,)).scalar()
+            edit = f"UPDATE {table} SET {column} = ? WHERE rowid = ?"
+            connection.exec_driver_sql(edit, (changed(old, rng), rowid))
+            session = Session(bind=connection)
+            keys = fsck.Keys(log=short.verifier_key, server={LeafKind.ENTRY: (short.keys[Purpose.ENTRY].public_key,)})
+            first = next(fsck.check(session, keys), None)
+            assert first is not None, f"{table}.{column} of row {rowid}: {old!r} was changed unseen"
+            found += 1
+            connection.exec_driver_sql(edit, (old, rowid))
+    assert found == 100
+    assert problems(short) == []
