@@ -100,6 +100,8 @@ MATRIX: Final[dict[str, frozenset[Role] | str]] = {
     "GET /gateway/v1/devices/{device_id}/imprints/{token_id}/{stroke}": GATEWAY,
     "GET /gateway/v1/devices/{device_id}/photos/wanted": GATEWAY,
     "POST /gateway/v1/devices/{device_id}/labels": GATEWAY,
+    "POST /gateway/v1/devices/{device_id}/notes": GATEWAY,
+    "GET /gateway/v1/devices/{device_id}/crops/{finding_id}/{digest}": GATEWAY,
     "POST /gateway/v1/devices/{device_id}/spoiled": GATEWAY,
     "POST /gateway/v1/devices/{device_id}/sweeps/pages": GATEWAY,
     "POST /gateway/v1/devices/{device_id}/vouchers": GATEWAY,
