@@ -199,6 +199,7 @@ def facts(company: Company) -> dict[str, str]:
         "pairing_id": str(company.tenant.id),
         "badge_id": str(company.tenant.id),
         "case_id": str(company.tenant.id),
+        "finding_id": str(company.tenant.id),
         "token_id": "0" * 32,
         "stroke": "1",
         "service_id": str(company.tenant.id),
