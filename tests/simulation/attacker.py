@@ -87,7 +87,7 @@ class Attacker:
             self.replay, self.replay, self.keep_for_another, self.keep_for_another, self.old_photo, self.old_photo,
             self.forge, self.forge, self.foreign_receipt, self.old_token, self.old_token, self.events_again,
             self.events_again, self.forge_event, self.foreign_photo, self.disturb, self.old_policy, self.old_policy,
-            self.old_page, self.over_policy,
+            self.old_page, self.over_policy, self.empty_outbox, self.empty_outbox,
         )  # fmt: skip
 
     # --- on the line --------------------------------------------------------------------------------------------------
@@ -161,6 +161,8 @@ class Attacker:
             self._marks.hit("old_time_refused")
         elif kind == "token" and answer.reason is reason.WRONG_NONCE:
             self._marks.hit("token_replayed_to_its_device")
+        elif kind == "receipt" and answer.reason is reason.WRONG_DEVICE:
+            self._marks.hit("receipt_of_another_chain_refused")
         elif answer.reason in _REFUSED:
             self._marks.hit(_REFUSED[answer.reason])
 
@@ -290,16 +292,18 @@ class Attacker:
         call.then(then)
 
     def disturb(self, stand: Stand) -> None:
-        """Ask, lock, empty the outbox."""
+        """Ask, lock."""
         if self._rng.random() < 0.5:
             self.ask(stand, messages.RelockRequest(close_grant=self._rng.random() < 0.5))
-        elif self._rng.random() < 0.5:
-            self._gateway.kill()
-            self._gateway.erase()
-            self._timeline.after(800, self._gateway.start)
-            self._marks.hit("outbox_erased")
         else:
             self.ask(stand, messages.ChallengeRequest())
+
+    def empty_outbox(self, _stand: Stand) -> None:
+        """Another box, empty, stands where the office's was."""
+        self._gateway.kill()
+        self._gateway.erase()
+        self._timeline.after(800, self._gateway.start)
+        self._marks.hit("outbox_erased")
 
     # --- forgeries ----------------------------------------------------------------------------------------------------
 

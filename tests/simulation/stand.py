@@ -26,6 +26,8 @@ from tests.simulation.truth import Truth
 CAPACITY: Final = 1 << 18
 TIGHT: Final = 13_000
 """Bytes of a journal that fills within a few strokes without a receipt."""
+MOST: Final = 3
+"""Devices in a schedule."""
 SPARE: Final = 1 << 16
 """Bytes of disk beyond what the journal may use."""
 _SIGNATURES: Final = 512
@@ -96,6 +98,13 @@ def model(number: int, head_number: int) -> Model:
     device.confirm_pairing()
     device.head_seen(0, head)
     return Model(identity=identity, key=key, head=head, journal=disk.durable)
+
+
+def make_models() -> None:
+    """Every device that a schedule can have, each with its own head and with the one that all share."""
+    for number in range(MOST):
+        model(number, number)
+        model(number, 0)
 
 
 class _NoWire:
@@ -280,12 +289,12 @@ class Stand:
             self._marks.hit("head_swapped_with_an_open_grant")
         if self.device is not None and self.account.head not in (b"", head):
             self.account.alarm = not self.account.tampered
-            if self.device.state is State.FAULT:
-                self._marks.hit("head_swapped_in_a_fault")
         self.account.head = head
         if self.device is None:
             self.shaft.hold()  # as above
         self.touch(lambda device: device.head_seen(0, head or None))
+        if self.state is State.FAULT:
+            self._marks.hit("head_swapped_in_a_fault")
 
     @property
     def state(self) -> State | None:

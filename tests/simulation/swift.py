@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Any, Final
 from unittest.mock import patch
 
+from nacl.bindings import crypto_sign_open
+
 from firmware_protocol import cbor, cose, events, messages, tokens
 from firmware_protocol.purposes import Purpose
 from server.ledger import admission
@@ -19,7 +21,6 @@ _MOST_MADE: Final = 20_000
 _made: set[tuple[bytes, bytes, bytes]] = set()
 """(public key, signature, what was signed)."""
 _CHECK: Final = cose.check_signature
-_OPEN: Final = admission.crypto_sign_open
 
 
 def made(public_key: bytes, signature: bytes, signed: bytes) -> None:
@@ -52,7 +53,7 @@ def _opened(signed: bytes, public_key: bytes) -> bytes:
     """Signature and message in one, as libsodium has it."""
     if (public_key, signed[:64], signed[64:]) in _made:
         return signed[64:]
-    return _OPEN(signed, public_key)
+    return crypto_sign_open(signed, public_key)
 
 
 def _copied(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

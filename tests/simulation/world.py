@@ -15,7 +15,7 @@ from tests.simulation.keeper import Keeper, Mood
 from tests.simulation.marks import Marks
 from tests.simulation.network import CALM, Network, Weather
 from tests.simulation.office import Agent, Gateway
-from tests.simulation.stand import CAPACITY, TIGHT, Stand
+from tests.simulation.stand import CAPACITY, MOST, TIGHT, Stand
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Truth
 
@@ -60,7 +60,7 @@ class World:
         self.stands = [
             Stand(number, head=0 if cloned else number, timeline=self.timeline, rng=rng, truth=self.truth, marks=marks,
                   capacity=TIGHT if self.tight else CAPACITY)
-            for number in range(rng.choice((2, 2, 3)))
+            for number in range(rng.choice((2, 2, MOST)))
         ]  # fmt: skip
         self.keepers = [Keeper(stand, self.gateway, self.timeline, rng, Mood()) for stand in self.stands]
         self.attacker = Attacker(
@@ -234,6 +234,8 @@ class World:
 
     def _swap_head(self) -> None:
         stand = self.rng.choice(self.stands)
+        if self.rng.random() < 0.25:
+            stand.disk.fail_in = 1  # the head's change is what can't be written
         stand.mount(self.rng.choice((b"", b"\x07" * 8)))
         self.timeline.after(self.rng.choice((2_000, 9_000)), lambda: stand.mount(self.heads[stand.name]))
 
