@@ -27,9 +27,10 @@ from server.ledger import admission, receipts
 from server.ledger.admission import Accepted, Chain, Duplicate, Incoming, SetAside
 from server.ledger.log_store import ReceiptFacts
 from tests.simulation import headquarters, ledger
+from tests.simulation.agent import Agent, Talk
 from tests.simulation.headquarters import Headquarters, TokenRow
 from tests.simulation.ledger import Ledger
-from tests.simulation.office import Agent, Gateway, Talk
+from tests.simulation.office import Gateway
 from tests.simulation.stand import make_models
 
 Patch = tuple[Any, str, Any]

@@ -7,8 +7,9 @@ from typing import Final
 
 from gateway.rules.session import Step
 from gateway.rules.state import next_page
+from tests.simulation.agent import Agent, Talk
 from tests.simulation.mechanics import Paper
-from tests.simulation.office import Agent, Gateway, Talk
+from tests.simulation.office import Gateway
 from tests.simulation.stand import Stand
 from tests.simulation.timeline import Failed, Timeline
 

@@ -1,6 +1,7 @@
 """Virtual time: what happens next, in the one order that the seed gives; and tasks that wait without threads."""
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any, Final, TypeAlias
 
@@ -113,3 +114,26 @@ class Tasks:
             if not wait.done:
                 wait.then(lambda wait=wait: self._go_on(task, wait, ended))  # type: ignore[misc]
                 return
+
+
+class Turn:
+    """One at a time, in the order of asking."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._queue: deque[Wait] = deque()
+
+    def take(self) -> Wait:
+        wait = Wait()
+        if self._taken:
+            self._queue.append(wait)
+        else:
+            self._taken = True
+            wait.set()
+        return wait
+
+    def give(self) -> None:
+        if self._queue:
+            self._queue.popleft().set()
+        else:
+            self._taken = False

@@ -9,12 +9,13 @@ from typing import Any, Final
 from firmware_protocol.tokens import Mode, PageCheck
 from tests.simulation import convergence
 from tests.simulation.accounts import Order, Violation
+from tests.simulation.agent import Agent
 from tests.simulation.attacker import Attacker
 from tests.simulation.headquarters import Headquarters
 from tests.simulation.keeper import Keeper, Mood
 from tests.simulation.marks import Marks
 from tests.simulation.network import CALM, Network, Weather
-from tests.simulation.office import Agent, Gateway
+from tests.simulation.office import Gateway
 from tests.simulation.stand import CAPACITY, MOST, TIGHT, Stand
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Truth
