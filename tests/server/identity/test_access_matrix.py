@@ -200,6 +200,7 @@ def facts(company: Company) -> dict[str, str]:
         "badge_id": str(company.tenant.id),
         "case_id": str(company.tenant.id),
         "finding_id": str(company.tenant.id),
+        "digest": "0" * 64,
         "token_id": "0" * 32,
         "stroke": "1",
         "service_id": str(company.tenant.id),
