@@ -32,8 +32,6 @@ from server.ledger.schemas import PhotoState
 ChainKey = tuple[str, int]
 """(device id, key generation)."""
 LOG_ID: Final = 1
-_MOST_TUPLES: Final = 300
-"""Row values in one IN list; SQLite allows 32,766 parameters, PostgreSQL 65,535."""
 
 
 def lock_log(db: Session) -> LedgerLog | None:
@@ -137,22 +135,17 @@ def gateway_of(db: Session, chain_key: ChainKey) -> str | None:
 
 def photos_acknowledged(db: Session, chain_key: ChainKey, photos: Collection[bytes]) -> None:
     """The device has a receipt that names `photos`."""
-    device_id, generation = chain_key
-    if photos:
-        db.execute(
-            update(LedgerPhoto)
-            .where(
-                col(LedgerPhoto.device_id) == device_id,
-                col(LedgerPhoto.generation) == generation,
-                col(LedgerPhoto.digest).in_(photos),
-                col(LedgerPhoto.state) == PhotoState.NAMED,
-            )
-            .values(state=PhotoState.ACKED)
-        )
+    _move_photos(db, chain_key, photos, was=PhotoState.NAMED, now=PhotoState.ACKED)
 
 
 def name_again(db: Session, chain_key: ChainKey, photos: Collection[bytes]) -> None:
     """Receipts name these again although one that did was acknowledged."""
+    _move_photos(db, chain_key, photos, was=PhotoState.ACKED, now=PhotoState.NAMED)
+
+
+def _move_photos(
+    db: Session, chain_key: ChainKey, photos: Collection[bytes], *, was: PhotoState, now: PhotoState
+) -> None:
     device_id, generation = chain_key
     if photos:
         db.execute(
@@ -161,9 +154,9 @@ def name_again(db: Session, chain_key: ChainKey, photos: Collection[bytes]) -> N
                 col(LedgerPhoto.device_id) == device_id,
                 col(LedgerPhoto.generation) == generation,
                 col(LedgerPhoto.digest).in_(photos),
-                col(LedgerPhoto.state) == PhotoState.ACKED,
+                col(LedgerPhoto.state) == was,
             )
-            .values(state=PhotoState.NAMED)
+            .values(state=now)
         )
 
 
@@ -203,9 +196,3 @@ def _plain(table: type[SQLModel]) -> Table:
     """The table without its class: bulk writes are twice as fast past the ORM."""
     found: Table = table.__table__  # type: ignore[attr-defined]
     return found
-
-
-def _chunks(items: Collection[Any]) -> Iterable[list[Any]]:
-    listed = list(items)
-    for start in range(0, len(listed), _MOST_TUPLES):
-        yield listed[start : start + _MOST_TUPLES]

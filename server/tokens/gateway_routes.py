@@ -53,6 +53,20 @@ router = APIRouter(prefix="/gateway/v1/devices", tags=["gateway"], responses=err
 
 MAX_EVENT_FILE = 4096
 DIGEST = "^[0-9a-f]{64}$"
+NO_TOKEN = (
+    NoSuchRequest,
+    DeviceNotActive,
+    NotSignedInAtDevice,
+    NotReady,
+    NotYet,
+    SealNotActive,
+    WrongDevice,
+    KeeperRefused,
+    StillOpen,
+    DeviceMustReport,
+    StrokesUsedUp,
+)
+"""Why a job is not given to a device, with or without headquarters behind it."""
 
 
 @router.get("/{device_id}/jobs")
@@ -65,21 +79,7 @@ def jobs(
 @router.post(
     "/{device_id}/tokens",
     status_code=202,
-    responses=errors(
-        NoSuchRequest,
-        DeviceNotActive,
-        NotSignedInAtDevice,
-        NotReady,
-        NotYet,
-        SealNotActive,
-        WrongDevice,
-        SampleMissing,
-        KeeperRefused,
-        StillOpen,
-        DeviceMustReport,
-        StrokesUsedUp,
-        NonceUsed,
-    ),
+    responses=errors(*NO_TOKEN, SampleMissing, NonceUsed),
 )
 def issue_token(
     *, device_id: str, body: TokenIn, db: Db, run: Run, gateway: CurrentGateway, later: BackgroundTasks
@@ -159,20 +159,7 @@ def sweep_page(
 @router.post(
     "/{device_id}/vouchers",
     status_code=202,
-    responses=errors(
-        NoSuchRequest,
-        DeviceNotActive,
-        NotSignedInAtDevice,
-        NotReady,
-        NotYet,
-        SealNotActive,
-        WrongDevice,
-        KeeperRefused,
-        StillOpen,
-        DeviceMustReport,
-        StrokesUsedUp,
-        OfflineRefused,
-    ),
+    responses=errors(*NO_TOKEN, OfflineRefused),
 )
 def issue_voucher(device_id: str, body: VoucherIn, db: Db, run: Run, gateway: CurrentGateway) -> TokenOut:
     return service.issue_voucher(
