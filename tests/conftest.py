@@ -4,8 +4,10 @@ import ipaddress
 import os
 import random
 import sys
+from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # The machine is shared: how long an example takes says nothing about the code.
@@ -37,6 +39,14 @@ def refuse_other_machines(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(refuse_other_machines)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process sets logging up for its own output, which ends with the test."""
+    configuration = structlog.get_config()
+    yield
+    structlog.configure(**configuration)
 
 
 @pytest.fixture
