@@ -286,7 +286,8 @@ def test_after_a_power_cut_at_any_named_point_journal_and_counter_agree(
 ) -> None:
     """One home through several power cuts: each start settles what the cut before it left open."""
     rig = Rig(tmp_path / "device")
-    points = ["after_press", rng.choice([point for point in POINTS if point != "after_press"])]
+    others = [point for point in POINTS if point != "after_press" and not point.endswith(("_swept", "_label"))]
+    points = ["after_press", rng.choice(others)]  # no page is leafed and no label stuck on in this stamping
     try:
         for number, point in enumerate(points):
             rig.start("--fault", f"power_cut:{point}")
