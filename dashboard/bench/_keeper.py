@@ -232,12 +232,11 @@ class Keeper:
 
     def _stays(self, step: str, seconds: float) -> bool:
         """Whether the page still shows `step` after `seconds`."""
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
-            if self._session()["step"] != step:
-                return False
-            time.sleep(0.05)  # noqa: TID251 - a replay in real time
-        return True
+        try:
+            until("workday", "another step", lambda: self._session()["step"] != step, timeout_s=seconds)
+        except StoryFailed:
+            return True
+        return False
 
     def _post(self, path: str, body: Json) -> None:
         self._stage.beside.post("workday", path, body)
