@@ -73,8 +73,8 @@ class Carry:
 
     @property
     def present(self) -> bool:
-        """A phone is there that reaches headquarters."""
-        return self._clock.now_ms() - self._phone_ms < PHONE_MS
+        """A phone is there that reaches headquarters; one that is under way with a parcel does not ask meanwhile."""
+        return bool(self._carried) or self._clock.now_ms() - self._phone_ms < PHONE_MS
 
     @property
     def working(self) -> bool:

@@ -119,6 +119,7 @@ class Gateway:
         return {
             "gateway_id": self.settings.gateway_id,
             "uplink": self.uplink.connected,
+            "phone": self.carry.present,
             "carried": not self.uplink.connected and self.carry.working,
             "waiting": self.outbox.counts(),
             "devices": [device_state(agent) for agent in self.devices],

@@ -100,6 +100,8 @@ def test_the_phone_carries_a_whole_job_while_the_office_has_no_line(office: Coun
         phone = Phone(office.stage.at_gateway.base_url, web, ca_file=ca_file)
         phone.start()
         try:
+            gateway = office.stage.at_gateway
+            until("phone", "the phone at the gateway", lambda: gateway.get("state", "/api/state")["phone"])
             office.start(request_id)
             office.stamp(TWO, 1)
             office.done()
