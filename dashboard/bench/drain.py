@@ -7,6 +7,7 @@ broker into the ledger, and its receipt was verified by the device that signed i
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -20,7 +21,9 @@ from typing import Any, Final
 import httpx
 
 from dashboard.bench._fleet import BenchDevice
+from dashboard.bench._processor import name_of, processor_s
 from dashboard.cli.init import create_installation
+from dashboard.demo import mishaps
 from dashboard.demo.processes import Company
 from dashboard.demo.waiting import until
 from dashboard.figures import Options, Report
@@ -53,7 +56,10 @@ max_inflight_messages 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """`in_order`: the ledger has each device's events once, ascending, from the first to the last."""
+    """`in_order`: the ledger has each device's events once, ascending, from the first to the last.
+
+    `cpu_s`: processor time of each process from the beginning of the drain until the outbox held no event.
+    """
 
     events: int
     photos: int
@@ -64,10 +70,17 @@ class Drain:
     broker: str
     in_order: bool
     events_left: int
+    cpu_s: dict[str, float]
 
     @property
     def rate(self) -> float:
         return round(self.events / self.events_s, 1)
+
+    @property
+    def cpu_ms(self) -> dict[str, float]:
+        """Of each process, and of all of them, per event."""
+        spent = self.cpu_s | {"all": sum(self.cpu_s.values())}
+        return {name: round(1000 * seconds / self.events, 3) for name, seconds in spent.items()}
 
 
 def drain_events_s(*, quick: bool) -> Drain:
@@ -86,6 +99,7 @@ def run(options: Options) -> Report:
             "read_events_s": round(drained.events / drained.read_s, 1),
             "drain_s": round(drained.events_s, 2),
             "photos_s": round(drained.photos_s, 2),
+            "cpu_ms_per_event": drained.cpu_ms,
         },
         counts={"events": drained.events, "photos": drained.photos, "devices": DEVICES, "left": drained.events_left},
         targets={"drain_events_s": (">=", 1500), "gateway_rss_mb": ("<=", 150)},
@@ -153,9 +167,10 @@ class _Office:
             if self._broker:
                 self._broker.start()
             self._company.server.start()
-            back = time.monotonic()
+            back, spent = time.monotonic(), self._processor_s()
             until("drain", "an outbox without events", lambda: waiting()["events"] == 0, timeout_s=PATIENCE_S)
             events_s = time.monotonic() - back
+            cpu_s = {name: now - spent.get(name, 0.0) for name, now in self._processor_s().items()}
             until("photos", "an outbox without photos", lambda: waiting()["photos"] == 0, timeout_s=PATIENCE_S)
             photos_s = time.monotonic() - back
             rss = _peak_rss_mb(gateway.pid)
@@ -170,7 +185,16 @@ class _Office:
             broker="mosquitto" if self._broker else "embedded",
             in_order=self._in_order(),
             events_left=left,
+            cpu_s=cpu_s,
         )
+
+    def _processor_s(self) -> dict[str, float]:
+        """Gateway, broker, each role of the server; devices: this process, where all of them live."""
+        pids = {"gateway": self._company.gateway.pid, "devices": os.getpid()}
+        if self._broker:
+            pids["broker"] = self._broker.pid
+        pids |= {name_of(pid).removeprefix("cinnabar-"): pid for pid in mishaps.children(self._company.server.pid)}
+        return {name: processor_s(pid) for name, pid in pids.items()}
 
     def stop(self) -> None:
         self._company.stop()
@@ -225,6 +249,10 @@ class _Broker:
         self._configuration.write_text(_MOSQUITTO.format(port=port))
         self._program, self._port = program, port
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
 
     def start(self) -> None:
         command = [self._program, "-c", str(self._configuration)]
