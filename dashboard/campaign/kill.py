@@ -168,7 +168,7 @@ def _report(stage: Stage, keeper: Keeper, killer: Killer) -> Report:
         )
 
     until("ledger", "receipts for every event", settled, timeout_s=DRAIN_S)
-    until("ledger", "the last word on every stroke", lambda: _pending(stage) == 0, timeout_s=60)
+    until("ledger", "the last word on every stroke", lambda: _pending(stage) == 0, timeout_s=DRAIN_S)
     counter = stage.beside.get("accounts", "/state")["counter"]
     sheet = stage.person("auditor").get("accounts", "/api/v1/reconciliation")
     pressed, unsure = (sum(row[name] for row in sheet) for name in ("pressed", "not_confirmed"))
