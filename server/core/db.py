@@ -6,8 +6,9 @@ on (`with_for_update`). After a power cut an acknowledged commit is still there:
 every connection (NORMAL lost 3,216 of 27,634 acknowledged commits in simulated power cuts, FULL none).
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -21,6 +22,10 @@ from sqlmodel import Field, Session, SQLModel
 
 BUSY_TIMEOUT_MS: Final = 5000
 """Longest wait for another SQLite writer; a write session holds the lock for milliseconds."""
+_LOOK_MS: Final = 10
+"""SQLite looks for the lock after 1, 2, 5, ... and at last every 100 ms; a writer that comes again and again takes it
+in between, and a batch of the ledger waited seconds behind photos and projections. Begun anew after so long, it looks
+at least every 5 ms."""
 
 _AFTER_COMMIT: Final = "cinnabar_after_commit"
 _READ_ONLY: Final = "cinnabar_read_only"
@@ -75,8 +80,12 @@ class Database:
         self.is_sqlite: Final = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database in {None, "", ":memory:"}:
             raise NotDurable("an in-memory database is not durable; give a file")
-        options: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}} if self.is_sqlite else {}
-        self.engine: Final[Engine] = create_engine(parsed, pool_pre_ping=not self.is_sqlite, **options)
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if self.is_sqlite:
+            # A connection is an open file. With a limit, threads that wait for the lock hold all of them, and the one
+            # that has the lock waits for a second one.
+            options = {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}, "max_overflow": -1}
+        self.engine: Final[Engine] = create_engine(parsed, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _make_durable)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -96,9 +105,22 @@ class Database:
 
         Callbacks given to `after_commit` run once, after the commit, in order, in this thread.
         """
+        with self._to_write() as session:
+            session.connection()  # begin now: the write lock is taken before the first decision is read
+            yield session
+
+    @contextmanager
+    def write_later(self) -> Iterator[Session]:
+        """As `write`, begun by the first statement. For what is opened in one thread and used in another: a request
+        that has the lock must not wait for a thread, or a connection, that requests without it hold.
+        """
+        with self._to_write() as session:
+            yield session
+
+    @contextmanager
+    def _to_write(self) -> Iterator[Session]:
         with Session(self.engine, expire_on_commit=False) as session:
             callbacks = _follow_rollbacks(session)
-            session.connection()  # begin now: the write lock is taken before the first decision is read
             yield session
             session.commit()
         for callback in callbacks:
@@ -165,7 +187,24 @@ def _make_durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - D
 def _begin_sqlite(connection: Connection) -> None:
     read_only = connection.get_execution_options().get(_READ_ONLY, False)
     connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
-    connection.exec_driver_sql("BEGIN DEFERRED" if read_only else "BEGIN IMMEDIATE")
+    if read_only:
+        connection.exec_driver_sql("BEGIN DEFERRED")
+    else:
+        _begin_immediate(connection)
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Raises: sqlalchemy.exc.OperationalError, after BUSY_TIMEOUT_MS."""
+    sqlite: Any = connection.connection.driver_connection
+    sqlite.execute(f"PRAGMA busy_timeout = {_LOOK_MS}")
+    try:
+        for _ in range(BUSY_TIMEOUT_MS // _LOOK_MS):
+            with suppress(sqlite3.OperationalError):  # busy; what else it may be, the last try below says
+                sqlite.execute("BEGIN IMMEDIATE")
+                return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        sqlite.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
 
 
 def _begin_postgresql(connection: Connection) -> None:
@@ -180,7 +219,7 @@ def _database_of(request: Request) -> Database:
 
 def write_session(request: Request) -> Iterator[Session]:
     """FastAPI dependency behind `Db`; the app's state carries the `Runtime`."""
-    with _database_of(request).write() as session:
+    with _database_of(request).write_later() as session:
         yield session
 
 

@@ -4,10 +4,12 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import anyio
+import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import Field, SQLModel, select
 
@@ -168,4 +170,35 @@ def test_a_commit_that_fails_does_not_answer_200(tmp_path: Path, ask: Callable[.
 
     assert ask(app, "POST", "/notes").status_code == 200
     assert ask(app, "POST", "/notes").status_code == 500  # the unique constraint fails at commit, not in the route
+    database.close()
+
+
+def test_a_crowd_of_requests_that_write_and_read_comes_through(tmp_path: Path) -> None:
+    """More than the server has threads; each asks who is calling, on a connection of its own, before it writes."""
+    database = Database(f"sqlite:///{tmp_path / 'x.sqlite3'}")
+    Note.__table__.create(database.engine)
+    app = FastAPI()
+    app.state.runtime = type("R", (), {"db": database})
+
+    def caller(request: Request) -> int:
+        with database.read() as db:
+            return len(db.exec(select(Note)).all())
+
+    @app.post("/notes/{number}")
+    def add(number: int, db: Db, seen: Annotated[int, Depends(caller)]) -> None:
+        db.add(note(f"{number} saw {seen}"))
+
+    async def post(client: httpx.AsyncClient, number: int, answers: list[int]) -> None:
+        answers.append((await client.post(f"/notes/{number}")).status_code)
+
+    async def crowd() -> list[int]:
+        answers: list[int] = []
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        client = httpx.AsyncClient(transport=transport, base_url="https://localhost")
+        async with client, anyio.create_task_group() as group:
+            for number in range(60):
+                group.start_soon(post, client, number, answers)
+        return answers
+
+    assert anyio.run(crowd) == [200] * 60
     database.close()
