@@ -132,8 +132,8 @@ class Carrying:
         """In order, at most WINDOW ahead of the last receipt."""
         full, now = False, asyncio.get_running_loop().time
         while True:
-            woken = await _woken(self.send, FULL_S if full else RECEIPT_PATIENCE_S)
-            if not (woken or full) or self._flight.silent(now()):
+            told = await woken(self.send, FULL_S if full else RECEIPT_PATIENCE_S)
+            if not (told or full) or self._flight.silent(now()):
                 self._send_again()
             full = self._device.enrolment != "unknown" and not await asyncio.to_thread(self._send_some, now())
 
@@ -171,7 +171,7 @@ class Carrying:
                     break
             if not untried:
                 self._refused.clear()
-            await _woken(self._photos_wake, RETRY_UPLOAD_S if owed else IDLE_S)
+            await woken(self._photos_wake, RETRY_UPLOAD_S if owed else IDLE_S)
 
     async def _ask_for_wanted(self) -> bool:
         """Another box may have announced photos and never brought them: the device keeps them until a receipt."""
@@ -311,7 +311,7 @@ class Carrying:
         raise HeadOfficeUnreachable(f"{kind} did not arrive")
 
 
-async def _woken(wake: asyncio.Event, seconds: float) -> bool:
+async def woken(wake: asyncio.Event, seconds: float) -> bool:
     """Whether `wake` was set in time; it is clear again.
 
     Not asyncio.wait_for: up to Python 3.11 it can swallow a cancellation, and a lost device's tasks would never end.

@@ -11,7 +11,7 @@ from firmware_protocol.errors import ProtocolError
 from firmware_protocol.messages import Hello, Message, Status
 from firmware_protocol.reasons import Reason
 from gateway.bulk import BulkLink
-from gateway.carrying import Carrying
+from gateway.carrying import Carrying, woken
 from gateway.cases import Cases
 from gateway.connection import Connection, Office
 from gateway.desk import Desk
@@ -37,6 +37,8 @@ from gateway.vouchers import Vouchers
 
 RECONNECT_S: Final = 0.5
 HEARTBEAT_S: Final = 5.0
+HELLO_AGAIN_S: Final = 1.0
+"""While the broker is there, so that headquarters is about to be: events do not leave before it knows the device."""
 VERSION: Final = "0.1.0"
 
 log = structlog.get_logger("gateway.device")
@@ -51,6 +53,7 @@ class DeviceAgent:
         self.settings = settings
         self._office = office
         self._bulk = BulkLink(settings.bulk, store=office.photos)
+        self._hello_now = asyncio.Event()
         self.connection = Connection(office.clock, on_status=self._saw)
         self.carrying = Carrying(self.connection, office, self._bulk, learned=self._learned)
         self.desk = Desk(self.connection, office)
@@ -126,7 +129,12 @@ class DeviceAgent:
                     return
             except (HeadOfficeRefused, HeadOfficeUnreachable, DeviceRefused) as error:
                 log.info("hello_failed", device=self.device_id, error=str(error))
-            await asyncio.sleep(HEARTBEAT_S)
+            await woken(self._hello_now, HELLO_AGAIN_S if self._office.uplink.connected else HEARTBEAT_S)
+
+    def broker_back(self) -> None:
+        """The network is there again. Runs in the event loop."""
+        self._hello_now.set()
+        self.carrying.broker_back()
 
     async def greet(self) -> None:
         """Raises: HeadOfficeRefused, HeadOfficeUnreachable."""

@@ -106,7 +106,7 @@ class Gateway:
 
     def _broker_back(self) -> None:
         for agent in self.devices:
-            agent.carrying.broker_back()
+            agent.broker_back()
         self.changes.tell()
 
     def _deliver(self, kind: str, device_id: str, payload: bytes) -> None:
