@@ -156,6 +156,7 @@ def submit(db: Session, run: Runtime, scope: Scope, *, request_id: UUID) -> Requ
         public={
             "request_digest": row.digest,
             "policy_version": row.policy_version,
+            "branch": row.branch_path,
             "pages": row.pages,
             "copies": row.copies,
             "strokes": reading.strokes(row),

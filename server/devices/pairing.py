@@ -205,6 +205,8 @@ def _enrol(db: Session, run: Runtime, row: Pairing, event: Event) -> None:
             "firmware": event.header.firmware,
             "counter": event.header.counter,
             "transcript_digest": hashlib.sha256(transcript).digest(),
+            "branch": row.branch_path,
+            "tenant": row.tenant_id,
         },
         private={"name": device.name, "by": row.confirmed_by},
     )

@@ -107,7 +107,7 @@ def add_person(
         tenant_id=row.tenant_id,
         branch_path=branch_path,
         refs={"person": str(row.id)},
-        public={"branch": branch_path, "operator": row.operator},
+        public={"branch": branch_path, "operator": row.operator, "tenant": row.tenant_id},
         private={"name": name, "username": username, "by": scope.person_id},
     )
     if password is not None:

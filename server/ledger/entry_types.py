@@ -86,7 +86,10 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
         "The server was restored from a backup.", ("installation",), ("size", "root", "backup_ms"), ("by",)
     ),
     EntryType.PERSON_ADDED: EntrySpec(
-        "A person got an account.", ("person",), ("branch", "operator"), ("name", "username", "email", "by")
+        "A person got an account.",
+        ("person",),
+        ("branch", "operator", "tenant"),
+        ("name", "username", "email", "by"),
     ),
     EntryType.PERSON_REMOVED: EntrySpec("A person's account ended.", ("person",), (), ("reason", "by")),
     EntryType.ROLE_SET: EntrySpec(
@@ -115,12 +118,12 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
         "Who must approve uses of a seal from now on.",
         ("seal", "rule"),
         ("policy_version", "stages", "rule_digest", "requester_may_keep", "page_check"),
-        ("name", "by"),
+        ("name", "rule", "by"),
     ),
     EntryType.SEAL_REGISTERED: EntrySpec(
         "A seal is under control from now on.",
         ("seal", "device"),
-        ("form", "artwork_digest", "since_ms"),
+        ("form", "artwork_digest", "since_ms", "branch", "tenant"),
         ("name", "custodian", "by"),
     ),
     EntryType.HEAD_REGISTERED: EntrySpec(
@@ -137,7 +140,7 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
     EntryType.DEVICE_ENROLLED: EntrySpec(
         "A device's key counts from now on.",
         ("device", "gateway", "pairing"),
-        ("public_key", "generation", "model", "firmware", "transcript_digest", "counter"),
+        ("public_key", "generation", "model", "firmware", "transcript_digest", "counter", "branch", "tenant"),
         ("name", "by"),
     ),
     EntryType.DEVICE_STATE: EntrySpec(
@@ -179,7 +182,18 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
     EntryType.REQUEST_SUBMITTED: EntrySpec(
         "Somebody asks for imprints on a document.",
         _REQUEST,
-        ("request_digest", "policy_version", "pages", "copies", "strokes", "spares", "mode", "form", "page_check"),
+        (
+            "request_digest",
+            "policy_version",
+            "branch",
+            "pages",
+            "copies",
+            "strokes",
+            "spares",
+            "mode",
+            "form",
+            "page_check",
+        ),
         ("canonical", "title", "reason", "requester", "keeper", "counterparty", "amount", "short_name"),
     ),
     EntryType.DECISION: EntrySpec(
@@ -195,9 +209,9 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
         "The requester took the request back.", _REQUEST, ("request_digest",), ("reason", "by")
     ),
     EntryType.TOKEN_ISSUED: EntrySpec(
-        "A device was allowed strokes; the token itself is a leaf of its own.",
+        "A device was allowed strokes; the token itself is a leaf of its own. `plan` is [copy, page] of each stroke.",
         ("request", "device", "token", "seal", "head", "document"),
-        ("token_digest", "strokes", "window_s", "expires_ms", "operator", "nonce", "request_digest"),
+        ("token_digest", "strokes", "window_s", "expires_ms", "operator", "nonce", "request_digest", "plan"),
         ("keeper", "by"),
     ),
     EntryType.PERMIT_ISSUED: EntrySpec(

@@ -56,10 +56,16 @@ def register_seal(
         run,
         row,
         EntryType.SEAL_REGISTERED,
-        public={"form": "round", "artwork_digest": row.artwork_digest, "since_ms": row.created_at},
+        public={
+            "form": "round",
+            "artwork_digest": row.artwork_digest,
+            "since_ms": row.created_at,
+            "branch": branch_path,
+            "tenant": row.tenant_id,
+        },
         private={"name": name, "by": scope.person_id},
     )
-    _record_rule(db, run, row, rule)
+    _record_rule(db, run, scope, row, rule)
     return read(row)
 
 
@@ -69,7 +75,7 @@ def set_rule(db: Session, run: Runtime, scope: Scope, *, seal_id: UUID, rule: Ap
     row.rule, row.rule_version = rule.to_json(), row.rule_version + 1
     db.add(row)
     db.flush()
-    _record_rule(db, run, row, rule)
+    _record_rule(db, run, scope, row, rule)
     return read(row)
 
 
@@ -184,7 +190,7 @@ def _seal(db: Session, scope: Scope, seal_id: UUID, *, lock: bool = False) -> Se
     return row
 
 
-def _record_rule(db: Session, run: Runtime, row: Seal, rule: ApprovalRule) -> None:
+def _record_rule(db: Session, run: Runtime, scope: Scope, row: Seal, rule: ApprovalRule) -> None:
     _record(
         db,
         run,
@@ -196,6 +202,7 @@ def _record_rule(db: Session, run: Runtime, row: Seal, rule: ApprovalRule) -> No
             "requester_may_keep": rule.requester_may_keep,
             "rule_digest": rule_digest(rule),
         },
+        private={"rule": rule.to_json(), "by": scope.person_id},
     )
 
 
