@@ -127,7 +127,7 @@ def _too_many(row: dict[str, int]) -> bool:
 
 def fsck(home: Path) -> str:
     answer = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "dashboard.cli", "fsck", "--home", str(home), "--json"],
+        [sys.executable, "-m", "dashboard.cli", "fsck", "--policy", "--home", str(home), "--json"],
         cwd=ROOT,
         capture_output=True,
         text=True,

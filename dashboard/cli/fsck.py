@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
         except (KeyUnreadable, LogNotStarted) as error:
             sys.stderr.write(f"cannot check the ledger: {error}\n")
             raise typer.Exit(2) from error
-        sys.stdout.write(_as_json(found) if as_json else _as_text(found))
+        sys.stdout.write(_as_json(found) if as_json else as_text(found))
         if not found.good:
             raise typer.Exit(1)
 
@@ -94,7 +94,7 @@ def _as_json(found: Found) -> str:
     return json.dumps(facts) + "\n"
 
 
-def _as_text(found: Found) -> str:
+def as_text(found: Found) -> str:
     if found.problems:
         rows = [f"{problem.row}: {problem.what}" for problem in found.problems]
         lines = [f"{found.size} entries; the first wrong rows:", *rows]

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import httpx
 
-from dashboard.cli import ROOT
+from dashboard.cli import ROOT, fsck
 from dashboard.demo.callers import Json
 from dashboard.demo.story import Stage, Step
 from dashboard.demo.waiting import StoryFailed, until
 from firmware_protocol import events, trace
 from firmware_protocol.errors import ProtocolError
+from server.core.settings import Settings
 from server.verification import roots
 from server.verification.trust import read_bundle
 
@@ -57,6 +58,7 @@ def closing(outcome: Outcome) -> tuple[Step, ...]:
         Step("evidence bundle", lambda stage: bundled(stage, outcome)),
         Step("public page", lambda stage: asked_in_public(stage, outcome)),
         Step("verify offline", lambda stage: verified(stage, outcome)),
+        Step("check the log", lambda stage: replayed(stage, outcome)),
     )
 
 
@@ -143,6 +145,15 @@ def verified(_stage: Stage, outcome: Outcome) -> str:
         answer = _cinnabar("verify", target, "--json")
         outcome.checks[name] = answer["outcome"]
     return ", ".join(f"{name}: {result}" for name, result in outcome.checks.items())
+
+
+def replayed(stage: Stage, outcome: Outcome) -> str:
+    """`cinnabar fsck --policy`: every hash again from raw bytes, and a reason for every right that was given."""
+    found = fsck.check(Settings.load(stage.company.home), policy=True)
+    if not found.good:
+        raise StoryFailed("check the log", fsck.as_text(found))
+    outcome.checks["fsck"] = "justified"
+    return f"{found.size} entries: whole, and every token, permit and service has its reason"
 
 
 def summary(stage: Stage, outcome: Outcome) -> None:

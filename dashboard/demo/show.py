@@ -21,6 +21,7 @@ TITLES = {
     "evidence bundle": "Evidence bundle",
     "public page": "A stranger scans the code",
     "verify offline": "Verified offline",
+    "check the log": "Log checked from raw bytes",
 }
 
 

@@ -4,7 +4,7 @@ Every method's defaults are what an honest server writes; a test changes one thi
 """
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from firmware_protocol.orders import Permit
 from firmware_protocol.purposes import Purpose
 from server.approvals import request as canonical_request
 from server.approvals.request import Canonical, CanonicalPlace
+from server.core.clock import FixedClock
 from server.core.runtime import Runtime
 from server.identity import entries
 from server.identity.entries import EntryType
@@ -47,7 +48,6 @@ class Asked:
 @dataclass
 class Forger:
     office: Office
-    tokens: list[bytes] = field(default_factory=list)
 
     @property
     def company(self) -> Company:
@@ -57,10 +57,11 @@ class Forger:
     def run(self) -> Runtime:
         return self.office.run
 
-    def record(self, entry_type: EntryType, *, at: timedelta = timedelta(0), branch: str = BRANCH, **parts: Any) -> None:
-        later = replace(self.run, clock=type(self.run.clock)(self.run.now() + at)) if at else self.run  # type: ignore[call-arg]
+    def record(self, entry_type: EntryType, *, at: timedelta = timedelta(0), **parts: Any) -> None:
+        """`at`: how much later than now the entry says it is."""
+        later = replace(self.run, clock=FixedClock(self.run.now() + at))
         with self.run.db.write() as db:
-            entries.record(db, later, entry_type, tenant_id=self.company.tenant.id, branch_path=branch, **parts)
+            entries.record(db, later, entry_type, tenant_id=self.company.tenant.id, branch_path=BRANCH, **parts)
 
     def password(self, person: PersonRead) -> None:
         public = {"method": "password", "attested_by": "server"}
