@@ -34,6 +34,10 @@ DPI: Final = 60
 """The pictures only have to be pictures; what they show is the business of `campaign story`."""
 PAUSE_S: Final = (0.5, 2.5)
 """Between a process being back and the next death."""
+AGAIN_S: Final = 3.0
+"""A job that was stopped can go on when the device's last word on it has reached headquarters."""
+LEASE_S: Final = 600.0
+"""A permission that never reached the device ends after this time; its job waits so long."""
 DRAIN_S: Final = 900.0
 PATIENCE_S: Final = 5_400.0
 VICTIMS: Final = ("device", "gateway", "server")
@@ -103,7 +107,7 @@ class Keeper:
     """Presses whenever the latch is free, and picks the next job whenever there is none."""
 
     stage: Stage
-    stuck: set[str] = field(default_factory=set)
+    refused: dict[str, float] = field(default_factory=dict)  # job: when to try it again
     requests: int = 0
     presses: int = 0
 
@@ -143,14 +147,22 @@ class Keeper:
                 stage.at_gateway.post("next job", f"{path}/abort")
         stage.at_gateway.post("next job", f"{path}/sign-in", {"username": "keeper", "pin": stage.players.keeper_pin})
         offered = [job["request_id"] for job in stage.at_gateway.get("next job", f"{path}/jobs")]
-        chosen = next((request_id for request_id in offered if request_id not in self.stuck), None)
-        if chosen is None:
-            chosen = self._new_request()
+        chosen = self._choose(offered)
         try:
             stage.at_gateway.post("next job", f"{path}/start", {"request_id": chosen})
         except StoryFailed:
-            self.stuck.add(chosen)  # its last permission may still be at the device for up to ten minutes
+            pause_s = LEASE_S if chosen in self.refused else AGAIN_S
+            self.refused[chosen] = time.monotonic() + pause_s
             raise
+        self.refused.pop(chosen, None)
+
+    def _choose(self, offered: list[str]) -> str:
+        """Raises: StoryFailed, when one of them can be tried again in a moment."""
+        waits = {request_id: self.refused.get(request_id, 0.0) - time.monotonic() for request_id in offered}
+        now = next((request_id for request_id, wait_s in waits.items() if wait_s <= 0), None)
+        if now is None and any(wait_s <= AGAIN_S for wait_s in waits.values()):
+            raise StoryFailed("next job", "a stopped job is not free yet")
+        return now or self._new_request()
 
     def _new_request(self) -> str:
         story.request(self.stage, stamping="continuous", copies=COPIES)
@@ -184,7 +196,7 @@ def _report(stage: Stage, keeper: Keeper, killer: Killer) -> Report:
     counts = {f"kills_{victim}": killer.kills[victim] for victim in VICTIMS}
     return Report(
         figures=figures | {"fsck": 1 if found else 0},
-        counts=counts | {"requests": keeper.requests, "jobs_waiting_for_a_lease": len(keeper.stuck)},
+        counts=counts | {"requests": keeper.requests, "jobs_waiting_for_a_lease": len(keeper.refused)},
         targets={"lost": ("<=", 0), "duplicated": ("<=", 0), "unexplained": ("<=", 0), "fsck": ("<=", 0)},
         notes=(*wrong, *([found] if found else [])),
     )
