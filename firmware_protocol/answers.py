@@ -38,6 +38,7 @@ class Feature(IntEnum):
     VOUCHERS = 64
     SWEEP = 128
     OPERATOR_PIN = 256
+    OPERATOR_PASSKEY = 512
 
 
 # --- replies
@@ -192,6 +193,20 @@ class Spoiled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyChallenge:
+    """Type 0x96: 16 fresh bytes; the authenticator signs over passkeys.challenge of them."""
+
+    nonce: bytes = label(1, size=16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified:
+    """Type 0x97: the passkey fits. `event` is the signed OPERATOR, which tells headquarters so at once."""
+
+    event: bytes = label(1, most=MAX_EVENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """Type 0xFF: no, and why. The lock did not move."""
 
@@ -232,6 +247,8 @@ Answer: TypeAlias = (
     | Swept
     | Labelled
     | Spoiled
+    | PasskeyChallenge
+    | Identified
     | Refused
     | StatusNotice
     | PairingNotice
@@ -254,5 +271,7 @@ ANSWER_TYPES: Final[dict[type[Any], int]] = {
     Swept: 0x93,
     Labelled: 0x94,
     Spoiled: 0x95,
+    PasskeyChallenge: 0x96,
+    Identified: 0x97,
     Refused: 0xFF,
 }

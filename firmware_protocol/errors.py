@@ -63,6 +63,18 @@ class UnknownKey(ProtocolError):
         self.key_id = key_id
 
 
+class WrongNonce(ProtocolError):
+    """Signed over another nonce than the one that is out."""
+
+    code = "wrong_nonce"
+
+
+class WrongOperator(ProtocolError):
+    """What a person showed does not let this person in here."""
+
+    code = "wrong_operator"
+
+
 class BadSignature(ProtocolError):
     """The signature does not verify under that key for that purpose."""
 

@@ -231,6 +231,8 @@ class Operator:
     operator: bytes = label(1, size=4)
     method: int = label(2)  # 1 PIN, 2 badge, 3 passkey
     present: bool = label(3)
+    credential: bytes | None = label(4, size=8, optional=True)  # which passkey: passkeys.short_id
+    sign_count: int | None = label(5, optional=True)  # the authenticator's own counter after this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from firmware_protocol.purposes import Purpose
 MAX_RECEIPT_PHOTOS: Final = 8
 MAX_ROSTER_ENTRIES: Final = 12
 """People in one part of a roster, so that the part fits one message."""
+MAX_ROSTER_PASSKEYS: Final = 4
+"""The same for passkeys; a part of a roster with passkeys has no other entries."""
 MAX_ROSTER: Final = 480
 """Longest signed part of a roster, as in RosterRequest."""
 FAN: Final = 0
@@ -100,6 +102,7 @@ class Roster:
     part: int = label(3)  # from 0
     parts: int = label(4)
     entries: tuple[bytes, ...] = label(5, size=29, most=MAX_ROSTER_ENTRIES)  # operators.Entry
+    passkeys: tuple[bytes, ...] | None = label(6, size=77, most=MAX_ROSTER_PASSKEYS, optional=True)  # passkeys.Passkey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,4 +44,3 @@ class Reason(IntEnum):
     WRONG_PAGE = 38
     TOO_MANY_TRIES = 39
     VOUCHER_SPENT = 40
-    NOT_IN_SERVICE = 41

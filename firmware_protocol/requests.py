@@ -5,6 +5,7 @@ from typing import Any, Final, TypeAlias
 
 from firmware_protocol.labelled import label
 from firmware_protocol.orders import Terms
+from firmware_protocol.passkeys import AUTHENTICATOR_DATA_SIZE, CREDENTIAL_SIZE, MAX_CLIENT_DATA, SIGNATURE_SIZE
 from firmware_protocol.tokens import MAX_TOKEN
 
 
@@ -129,6 +130,22 @@ class RosterRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyChallengeRequest:
+    """Type 0x16: a fresh nonce for one sign-in with a passkey; the one before it dies. Answered by PasskeyChallenge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyRequest:
+    """Type 0x17: who stands at the device, by a passkey over the nonce. Answered by Identified or Refused."""
+
+    operator: bytes = label(1, size=4)
+    credential: bytes = label(2, size=CREDENTIAL_SIZE)
+    authenticator_data: bytes = label(3, size=AUTHENTICATOR_DATA_SIZE)
+    client_data: bytes = label(4, most=MAX_CLIENT_DATA)
+    signature: bytes = label(5, size=SIGNATURE_SIZE)  # r || s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepEndRequest:
     """Type 0x13: the last page was leafed. Answered by Swept or Refused."""
 
@@ -171,6 +188,8 @@ Request: TypeAlias = (
     | SweepEndRequest
     | LabelRequest
     | SpoilRequest
+    | PasskeyChallengeRequest
+    | PasskeyRequest
 )
 
 REQUEST_TYPES: Final[dict[type[Any], int]] = {
@@ -195,4 +214,6 @@ REQUEST_TYPES: Final[dict[type[Any], int]] = {
     SweepEndRequest: 0x13,
     LabelRequest: 0x14,
     SpoilRequest: 0x15,
+    PasskeyChallengeRequest: 0x16,
+    PasskeyRequest: 0x17,
 }

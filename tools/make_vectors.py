@@ -20,6 +20,7 @@ from firmware_protocol import (
     pairing,
 )
 from firmware_protocol.labelled import to_map
+from tools.passkey_vectors import passkey_vectors
 from tools.signed_vectors import event_vectors, order_vectors, token_vectors, trace_vectors
 from tools.vector_parts import (
     DEVICE,
@@ -157,6 +158,7 @@ def control() -> list[dict[str, Any]]:
         bad("roster of 481 bytes", cbor.encode([1, 0x12, 9, {1: fill(1, 481)}]), "malformed"),
         bad("token of 231 bytes", cbor.encode([1, 0x05, 9, {1: fill(1, 231)}]), "malformed"),
         bad("spoil without its stroke", cbor.encode([1, 0x15, 9, {1: TOKEN_ID}]), "malformed"),
+        bad("a reason that was never sent", cbor.encode([1, 0xFF, 9, {1: 5, 2: 41}]), "unknown_claim"),
         bad("label without its token", cbor.encode([1, 0x14, 9, {2: 1}]), "malformed"),
     ]
 
@@ -212,6 +214,10 @@ FILES: Final[dict[str, tuple[str, Callable[[], list[dict[str, Any]]]]]] = {
     "trace.json": ("RFC 9052, RFC 4648 section 6; docs/protocol.md, Trace code", trace_vectors),
     "pairing.json": ("docs/protocol.md, Pairing", pairing_vectors),
     "operators.json": ("RFC 7914 (scrypt N=16384, r=8, p=1); docs/protocol.md, Who stands there", operator_vectors),
+    "passkeys.json": (
+        "WebAuthn level 2 section 7.2, RFC 6979 section A.2.5 (the authenticator's key); docs/protocol.md, Passkey",
+        passkey_vectors,
+    ),
     "bulk.json": ("docs/protocol.md, Bulk link", bulk_vectors),
 }
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 from firmware_protocol import cbor, cose, events, operators, orders, tokens, trace
 from firmware_protocol.labelled import to_map
 from firmware_protocol.purposes import Purpose
+from tools.passkey_vectors import PASSKEY
 from tools.vector_parts import (
     BODIES,
     CODE,
@@ -216,6 +217,11 @@ def _more_orders() -> list[tuple[str, str, Any]]:
             "roster",
             orders.Roster(device_id=DEVICE, number=3, part=1, parts=2, entries=(entry,) * 12),
         ),
+        (
+            "roster of two passkeys",
+            "roster",
+            orders.Roster(device_id=DEVICE, number=3, part=1, parts=2, entries=(), passkeys=(PASSKEY.pack(),) * 2),
+        ),
         ("roster of nobody", "roster", orders.Roster(device_id=DEVICE, number=4, part=0, parts=1, entries=())),
     ]
 
@@ -242,11 +248,16 @@ def _broken(rule: str, fields: dict[int, Any]) -> list[tuple[str, dict[int, Any]
         case "roster":
             broken += [("an entry of 28 bytes", fields | {5: [fill(1, 28)]}, "malformed")]
             broken += [("13 entries", fields | {5: [fill(1, 29)] * 13}, "malformed")]
+            broken += [("a passkey of 76 bytes", fields | {6: [fill(1, 76)]}, "malformed")]
+            broken += [("five passkeys", fields | {5: [], 6: [PASSKEY.pack()] * 5}, "malformed")]
     return broken
 
 
 LABEL: Final = events.Label(token_id=TOKEN_ID, copy=1, trace_code=CODE, photo_digest=PHOTO, preview_digest=PREVIEW)
 SETTLED: Final = events.Settled(token_id=TOKEN_ID, stroke=1, outcome=events.Outcome.RECOVERED, trace_code=CODE)
+BY_PASSKEY: Final = events.Operator(
+    operator=OPERATOR, method=3, present=True, credential=PASSKEY.credential, sign_count=18
+)
 LEAFED: Final = events.PageSeen(
     token_id=TOKEN_ID, stroke=0, preview_digest=PREVIEW, photo_digest=PHOTO, stroke_nonce=NONCE, page=17
 )
@@ -274,6 +285,7 @@ def event_vectors() -> list[dict[str, Any]]:
         *vectors,
         good("LABEL with its preview", event(LABEL), "event"),
         good("SETTLED with its code", event(SETTLED), "event"),
+        good("OPERATOR by a passkey", event(BY_PASSKEY), "event"),
         good("PAGE_SEEN of a sweep", event(LEAFED), "event"),
         good("before signed time arrived", event(BODIES[0], seq=1, time_ms=None), "event"),
         bad("flipped bit", bytes(flipped), "bad_signature"),

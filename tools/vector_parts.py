@@ -136,6 +136,14 @@ MESSAGES: Final[tuple[messages.Message, ...]] = (
     messages.SweepEndRequest(),
     messages.LabelRequest(token_id=TOKEN_ID, stroke=1),
     messages.SpoilRequest(token_id=TOKEN_ID, stroke=1),
+    messages.PasskeyChallengeRequest(),
+    messages.PasskeyRequest(
+        operator=OPERATOR,
+        credential=fill(0xCE, 8),
+        authenticator_data=fill(0xAD, 37),
+        client_data=b'{"type":"webauthn.get"}',
+        signature=fill(0x51, 64),
+    ),
     messages.StatusNotice(status=STATUS),
     messages.PairingNotice(open=True),
     messages.Hello(
@@ -172,6 +180,8 @@ MESSAGES: Final[tuple[messages.Message, ...]] = (
     messages.Swept(seen=40, expected=40, digest=fill(9, 32)),
     messages.Labelled(seq=19, preview_digest=PREVIEW, photo_digest=PHOTO),
     messages.Spoiled(seq=20, preview_digest=PREVIEW, photo_digest=PHOTO),
+    messages.PasskeyChallenge(nonce=NONCE),
+    messages.Identified(event=fill(0xBE, 320)),
     messages.Refused(request_type=5, reason=Reason.EXPIRED, detail="12 s ago"),
 )
 BODIES: Final[tuple[events.Body, ...]] = (

@@ -10,11 +10,13 @@ from device_sim.core.memory import (
     NO_HEAD,
     PAST_CODES,
     PAST_HASHES,
+    SIGN_COUNTS,
     SPENT_TOKENS,
     Memory,
     OpenIntent,
     OpenService,
     PastCode,
+    SignCount,
 )
 from device_sim.core.records import Kind, Record
 from firmware_protocol import cbor, cose, events, tokens
@@ -67,11 +69,13 @@ def _after_roster(memory: Memory, roster: Roster) -> Memory:
     newer = roster.number != memory.roster_number
     parts = () if newer else memory.roster_parts or ()
     entries = () if newer else memory.roster or ()
+    passkeys = (*(() if newer else memory.passkeys or ()), *(roster.passkeys or ()))
     return dataclasses.replace(
         memory,
         roster_number=roster.number,
         roster_parts=(*parts, roster.part),
         roster=(*entries, *roster.entries),
+        passkeys=passkeys or None,
     )
 
 
@@ -156,11 +160,11 @@ def _after_duty(memory: Memory, event: Event) -> Memory:  # noqa: PLR0911 - as a
     """Events about the people at the device, and about services."""
     match event.body:
         case events.Boot():
-            return dataclasses.replace(memory, operator=None)
-        case events.Operator(operator=operator, present=True):
-            return dataclasses.replace(memory, operator=operator, wrong_tries=None)
+            return dataclasses.replace(memory, operator=None, operator_method=None)
+        case events.Operator(present=True) as here:
+            return _signed_in(memory, here)
         case events.Operator(present=False):
-            return dataclasses.replace(memory, operator=None)
+            return dataclasses.replace(memory, operator=None, operator_method=None)
         case events.Refusal(reason=Reason.WRONG_OPERATOR):
             return dataclasses.replace(memory, wrong_tries=(memory.wrong_tries or 0) + 1)
         case events.PagesSwept(seen=seen, expected=expected):
@@ -172,10 +176,24 @@ def _after_duty(memory: Memory, event: Event) -> Memory:  # noqa: PLR0911 - as a
         case events.Service():
             return _idle(dataclasses.replace(memory, service=None))
         case events.Reset():
-            released = dataclasses.replace(memory, terms=None, operator=None, service=None, roster=None)
-            return dataclasses.replace(released, released_seq=event.header.seq)
+            released = dataclasses.replace(memory, terms=None, operator=None, operator_method=None, service=None)
+            return dataclasses.replace(released, roster=None, passkeys=None, released_seq=event.header.seq)
         case _:
             return memory
+
+
+def _signed_in(memory: Memory, here: events.Operator) -> Memory:
+    counts = memory.sign_counts or ()
+    if here.credential is not None and here.sign_count:
+        others = tuple(seen for seen in counts if seen.credential != here.credential)
+        counts = (*others, SignCount(credential=here.credential, count=here.sign_count))[-SIGN_COUNTS:]
+    return dataclasses.replace(
+        memory,
+        operator=here.operator,
+        operator_method=here.method,
+        wrong_tries=None,
+        sign_counts=counts or None,
+    )
 
 
 def _idle(memory: Memory) -> Memory:

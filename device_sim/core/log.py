@@ -67,12 +67,12 @@ class EventLog:
             self._keys[generation] = self._key_of(generation)
         return self._keys[generation]
 
-    def write(self, *bodies: Body | Attached) -> None:
-        """All of them, in one write and one sync. Raises: StorageFailed."""
+    def write(self, *bodies: Body | Attached) -> list[bytes]:
+        """All of them, in one write and one sync; returns them signed. Raises: StorageFailed."""
         memory = self.memory
         counter = self._counter.read()
         seq, previous = memory.seq, memory.chain_hash
-        added = []
+        added, written = [], []
         for item in bodies:
             body, attachment = (item.body, item.attachment) if isinstance(item, Attached) else (item, None)
             seq += 1
@@ -92,8 +92,10 @@ class EventLog:
             signed = events.sign(Event(header=header, body=body), key=self.key)
             previous = events.chain_hash(signed)
             added.append(event_record(signed, attachment))
+            written.append(signed)
         if added:
             self.journal.append(added)
+        return written
 
     def _active_head(self) -> bytes:
         work = self.memory.work

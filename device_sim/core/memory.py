@@ -9,6 +9,7 @@ from firmware_protocol import cbor, cose, events, tokens
 from firmware_protocol.labelled import label, to_map
 from firmware_protocol.operators import Entry
 from firmware_protocol.orders import ORDER_PURPOSES, ServiceKind, Terms
+from firmware_protocol.passkeys import Passkey
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.tokens import Token
 
@@ -20,6 +21,8 @@ PAST_HASHES: Final = 128
 """Chain hashes (8 bytes each) kept after their events were deleted, so that a late receipt can still be checked."""
 PAST_CODES: Final = 64
 """Trace codes remembered for labels that are stuck on later."""
+SIGN_COUNTS: Final = 64
+"""Authenticators whose counter is remembered: those that were used last."""
 COUNTER_SENSOR: Final = "counter"
 """SENSOR event: the mechanical counter shows less than it did; its new value counts from here on."""
 
@@ -50,6 +53,14 @@ class OpenService:
     slot: int = label(3)
     head: bytes = label(4, size=8)  # that belongs there at the end
     head_before: bytes = label(5, size=8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignCount:
+    """How far the counter of an authenticator was when its passkey was last used here."""
+
+    credential: bytes = label(1, size=8)
+    count: int = label(2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +103,9 @@ class Memory:
     codes: tuple[PastCode, ...] | None = label(34, optional=True)
     service: OpenService | None = label(35, optional=True)
     released_seq: int | None = label(36, optional=True)  # RESET; its receipt begins the next generation
+    passkeys: tuple[bytes, ...] | None = label(37, size=77, optional=True)  # of the roster
+    sign_counts: tuple[SignCount, ...] | None = label(38, optional=True)
+    operator_method: int | None = label(39, optional=True)  # how who is signed in did it
 
     @property
     def paired(self) -> bool:
@@ -124,6 +138,19 @@ class Memory:
     def people(self) -> tuple[Entry, ...]:
         """Who may sign in here; they were checked before they were written."""
         return tuple(Entry.unpack(entry) for entry in self.roster or ())
+
+    @property
+    def asks_who(self) -> bool:
+        """Somebody can sign in here, so a token for a person needs that person."""
+        return bool(self.roster or self.passkeys)
+
+    @property
+    def keys_of_people(self) -> tuple[Passkey, ...]:
+        """Their passkeys, checked likewise."""
+        return tuple(Passkey.unpack(passkey) for passkey in self.passkeys or ())
+
+    def sign_count(self, credential: bytes) -> int:
+        return next((seen.count for seen in self.sign_counts or () if seen.credential == credential), 0)
 
     def code_of(self, token_id: bytes, stroke: int) -> bytes | None:
         """The trace code of a stroke of the last PAST_CODES."""

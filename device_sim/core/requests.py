@@ -32,6 +32,7 @@ _FEATURES: Final = (
     | Feature.VOUCHERS
     | Feature.SWEEP
     | Feature.OPERATOR_PIN
+    | Feature.OPERATOR_PASSKEY
 )
 
 
@@ -60,7 +61,7 @@ class Requests:
         self._pairing = pairing
         self._sensors = sensors
         self._sheets = sheets
-        self._operators = Operators(device_id=identity.device_id, log=log, time=time, stamping=stamping)
+        self._operators = Operators(device_id=identity.device_id, log=log, time=time, stamping=stamping, rng=parts.rng)
         self._challenge: Nonce | None = None
         self.title: str | None = None
         """Of the open grant, as the gateway says it; with `short` for the device's display."""
@@ -117,6 +118,10 @@ class Requests:
                 return self._operators.sign_in(request)
             case messages.OperatorLeaveRequest():
                 return self._operators.leave()
+            case messages.PasskeyChallengeRequest():
+                return self._operators.passkey_challenge()
+            case messages.PasskeyRequest():
+                return self._operators.sign_in_passkey(request)
             case messages.RosterRequest(roster=roster):
                 return self._operators.take_roster(roster)
             case messages.SweepEndRequest():

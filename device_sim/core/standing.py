@@ -8,6 +8,7 @@ from firmware_protocol import orders
 from firmware_protocol.errors import Malformed
 from firmware_protocol.operators import Entry
 from firmware_protocol.orders import Policy, Roster, ServiceKind
+from firmware_protocol.passkeys import Passkey
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.reasons import Reason
 
@@ -66,6 +67,8 @@ def check_roster(data: bytes, *, memory: Memory, device_id: str) -> Roster | No:
     try:
         for entry in roster.entries:
             Entry.unpack(entry)
+        for passkey in roster.passkeys or ():
+            Passkey.unpack(passkey)
     except Malformed as error:
         return No(reason=Reason.MALFORMED, detail=str(error))
     no = first_no(

@@ -10,10 +10,23 @@ from typing import Any
 import pytest
 from cddl_verifier import Validator
 
-from firmware_protocol import bulk, cose, events, fragments, messages, operators, orders, pairing, tokens, trace
+from firmware_protocol import (
+    bulk,
+    cose,
+    events,
+    fragments,
+    messages,
+    operators,
+    orders,
+    pairing,
+    passkeys,
+    tokens,
+    trace,
+)
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.framing import FrameDecoder, decode_body, encode_frame
 from firmware_protocol.labelled import from_map
+from firmware_protocol.passkeys import Assertion, Passkey
 from firmware_protocol.purposes import Purpose
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +74,25 @@ def read(file: str, vector: dict[str, Any]) -> object:  # noqa: PLR0911 - one ca
             return trace.verify(data, keys=KEYS)
         case "operators.json":
             return operators.Entry.unpack(data)
+        case "passkeys.json":
+            return signed_in(vector)
     raise AssertionError(file)
+
+
+def signed_in(vector: dict[str, Any]) -> int:
+    """The counter after a sign-in with a passkey."""
+    request = messages.decode(bytes.fromhex(vector["hex"])).message
+    assert isinstance(request, messages.PasskeyRequest)
+    return passkeys.check(
+        Assertion(
+            authenticator_data=request.authenticator_data,
+            client_data=request.client_data,
+            signature=request.signature,
+        ),
+        passkey=Passkey.unpack(bytes.fromhex(vector["passkey"])),
+        challenge=passkeys.challenge(vector["device_id"], bytes.fromhex(vector["nonce"])),
+        count=vector["count"],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +116,7 @@ def test_vector_files_are_what_the_maker_writes() -> None:
     ("file", "vector"),
     [
         pytest.param(file, case.values[0], id=f"{file}: {case.id}")
-        for file in (*SIGNED, "frames.json", "messages.json", "operators.json")
+        for file in (*SIGNED, "frames.json", "messages.json", "operators.json", "passkeys.json")
         for case in cases(file, refused=True)
     ],
 )
@@ -93,6 +124,13 @@ def test_bad_vectors_are_refused_for_the_stated_reason(file: str, vector: dict[s
     with pytest.raises(ProtocolError) as caught:
         read(file, vector)
     assert caught.value.code == vector["refused"]
+
+
+@pytest.mark.parametrize("vector", cases("passkeys.json", refused=False))
+def test_passkeys(vector: dict[str, Any], cddl: Validator) -> None:
+    assert signed_in(vector) >= vector["count"]
+    body = body_of(bytes.fromhex(vector["hex"]))
+    assert cddl.validate(body, vector["rule"]).valid, cddl.validate(body, vector["rule"])
 
 
 @pytest.mark.parametrize("vector", cases("frames.json", refused=False))
@@ -192,8 +230,16 @@ def test_a_reader_that_shares_no_code_agrees_on_every_vector() -> None:
     ran = subprocess.run(
         [sys.executable, reader, ROOT / "firmware_protocol" / "seal.cddl"], capture_output=True, text=True, check=False
     )
-    total = sum(len(load(name)["vectors"]) for name in FILES)
+    total = sum(len(load(name)["vectors"]) for name in FILES if name != "passkeys.json")
     assert total >= 200
+    assert ran.stdout.splitlines()[-1] == f"{total} vectors, 0 disagree", ran.stdout + ran.stderr
+
+
+def test_a_reader_that_shares_no_code_agrees_on_every_passkey() -> None:
+    reader = VECTORS / "passkey_reader.py"
+    assert "firmware_protocol" not in reader.read_text()
+    ran = subprocess.run([sys.executable, reader], capture_output=True, text=True, check=False)
+    total = len(load("passkeys.json")["vectors"])
     assert ran.stdout.splitlines()[-1] == f"{total} vectors, 0 disagree", ran.stdout + ran.stderr
 
 

@@ -1,4 +1,4 @@
-"""`python reader.py SEAL_CDDL` reads every vector beside it; knows docs/protocol.md and seal.cddl, no code of ours."""
+"""`python reader.py SEAL_CDDL` reads the vectors beside it; knows docs/protocol.md and seal.cddl, no code of ours."""
 # ruff: noqa: ANN001, ANN201, T201 - short, to be read beside the document
 
 import json
@@ -130,7 +130,7 @@ def main(cddl):
     for name, body in re.findall(r"(?ms)^([a-z][\w-]*) = (.*?)(?=^[a-z][\w-]* = |\Z)", Path(cddl).read_text()):
         rules[name] = " ".join(re.sub(r";.*", "", body).split())
         types |= {int(number, 16): name for number in re.findall(r"\A[^;]*; 0x([0-9A-F]{2})", body)}
-    for path in sorted(Path(__file__).parent.glob("*.json")):
+    for path in sorted(set((here := Path(__file__).parent).glob("*.json")) - {here / "passkeys.json"}):
         content = json.loads(path.read_text())
         signer = content["keys"]["device" if path.name in ("events.json", "trace.json") else "issuer"]
         for vector in content["vectors"]:
