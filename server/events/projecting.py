@@ -26,8 +26,11 @@ from server.tokens import service as tokens
 
 PROJECT: Final = "events.project"
 INSPECT_IMPRINT: Final = "events.inspect_imprint"
-BATCH: Final = 100
-"""Leaves per transaction: about 50 ms, so that nobody waits long for the write lock."""
+HELD_S: Final = 0.05
+"""How long one transaction should have the write lock, for which others wait; leaves it takes follow from that."""
+FIRST_BATCH: Final = 100
+FEWEST: Final = 20
+MOST: Final = 1000
 
 _RANK: Final = {
     "seen": 0,
@@ -59,12 +62,18 @@ def project(run: Runtime, *, first: int, last: int) -> None:
     had it, since the ledger, whose receipts everybody waits for, needs the same lock, and SQLite knows no turns.
     """
     pause = threading.Event()
-    for start in range(first, last + 1, BATCH):
-        begun = run.clock.monotonic()
+    count = FIRST_BATCH
+    while first <= last:
+        with run.db.read() as db:
+            batch = _admitted(db, first, min(last, first + count - 1))
         with run.db.write() as db:
-            _project(db, run, start, min(last, start + BATCH - 1))
-        if start + BATCH <= last:
-            pause.wait(run.clock.monotonic() - begun)
+            begun = run.clock.monotonic()
+            _project(db, run, batch)
+        held = run.clock.monotonic() - begun
+        first += count
+        if first <= last:
+            pause.wait(held)
+        count = MOST if held * MOST <= HELD_S * count else max(FEWEST, int(count * HELD_S / held))
 
 
 def rebuild(run: Runtime) -> None:
@@ -78,9 +87,9 @@ def rebuild(run: Runtime) -> None:
     project(run, first=0, last=size - 1)
 
 
-def _project(db: Session, run: Runtime, first: int, last: int) -> None:
+def _admitted(db: Session, first: int, last: int) -> list[Admitted]:
     prefixes: dict[tuple[str, int], int] = {}
-    proofs: dict[str, _Proof] = {}
+    batch: list[Admitted] = []
     for leaf in ledger.leaves(db, first=first, last=last):
         if leaf.kind is not LeafKind.EVENT:
             continue
@@ -90,11 +99,31 @@ def _project(db: Session, run: Runtime, first: int, last: int) -> None:
             heads = ledger.device_heads(db, Scope.system(leaf.tenant_id))
             prefixes |= {(head.device_id, head.generation): head.prefix_seq for head in heads}
         whole = event.header.seq <= prefixes.get(key, 0)
-        admitted = Admitted(event=event, leaf=leaf, whole=whole)
-        _take(db, run, admitted)
-        proofs[event.header.device_id] = _later(proofs.get(event.header.device_id), admitted)
+        batch.append(Admitted(event=event, leaf=leaf, whole=whole))
+    return batch
+
+
+def _project(db: Session, run: Runtime, batch: list[Admitted]) -> None:
+    proofs: dict[str, _Proof] = {}
+    newest = {_sensor(admitted.event): admitted for admitted in sorted(batch, key=_place)}
+    for admitted in batch:
+        sensor = _sensor(admitted.event)
+        if sensor is None or newest[sensor] is admitted:  # of a sensor's values the last one counts
+            _take(db, run, admitted)
+        device_id = admitted.event.header.device_id
+        proofs[device_id] = _later(proofs.get(device_id), admitted)
     for proof in proofs.values():
         _note_proof(db, proof)
+
+
+def _place(admitted: Admitted) -> tuple[int, int]:
+    return admitted.event.header.generation, admitted.event.header.seq
+
+
+def _sensor(event: Event) -> tuple[str, int, str] | None:
+    """Which sensor of which device, and generation, this event gives a value of."""
+    body, header = event.body, event.header
+    return (header.device_id, header.generation, body.sensor) if isinstance(body, events.Sensor) else None
 
 
 @dataclass(frozen=True, slots=True)

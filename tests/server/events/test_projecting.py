@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from sqlmodel import Session, select
 
-from firmware_protocol.events import Cancelled, Cause, ExtraStroke, Intent, Outcome, Settled, Tamper
+from firmware_protocol.events import Cancelled, Cause, ExtraStroke, Intent, Outcome, Sensor, Settled, Tamper
 from server.app import create_api
 from server.approvals import service as approvals
 from server.approvals.policy import State
 from server.audit import service as audit
 from server.core.scope import Scope
+from server.devices import service as devices
 from server.events import projecting, service
 from server.events.models import Alarm, AnnouncedPhoto, Stroke
 from server.events.schemas import Progress
@@ -251,3 +252,13 @@ def test_changes_are_told_with_what_changed(office: Office, company: Company) ->
     with office.run.db.read() as db:
         topics = {change.topic for change in service.changes_since(db, company.everywhere, after=before)}
     assert {f"request:{request.id}", f"device:{office.pen.device_id}"} <= topics
+
+
+def test_of_many_values_of_a_sensor_the_last_one_stays(office: Office, company: Company) -> None:
+    for value in range(5):
+        office.pen.write(Sensor(sensor="light", value=value))
+        office.pen.write(Sensor(sensor="battery", value=90 - value))
+    project(office)
+    with office.run.db.read() as db:
+        found = {one.sensor: one.value for one in devices.sensors(db, office.pen.device_id)}
+    assert (found["light"], found["battery"]) == (4, 86)
