@@ -37,7 +37,7 @@ from gateway.vouchers import Vouchers
 
 RECONNECT_S: Final = 0.5
 HEARTBEAT_S: Final = 5.0
-HELLO_AGAIN_S: Final = 1.0
+HELLO_AGAIN_S: Final = 0.5
 """While the broker is there, so that headquarters is about to be: events do not leave before it knows the device."""
 VERSION: Final = "0.1.0"
 
@@ -121,6 +121,7 @@ class DeviceAgent:
 
     async def _introduce(self) -> None:
         """Say hello to headquarters until it knows the device; set the device's clock."""
+        said = ""
         while True:
             try:
                 await self.greet()
@@ -128,7 +129,9 @@ class DeviceAgent:
                     await self._set_clock()
                     return
             except (HeadOfficeRefused, HeadOfficeUnreachable, DeviceRefused) as error:
-                log.info("hello_failed", device=self.device_id, error=str(error))
+                if str(error) != said:  # days without a network are one line
+                    said = str(error)
+                    log.info("hello_failed", device=self.device_id, error=said)
             await woken(self._hello_now, HELLO_AGAIN_S if self._office.uplink.connected else HEARTBEAT_S)
 
     def broker_back(self) -> None:
@@ -151,6 +154,7 @@ class DeviceAgent:
             "counter": hello.counter,
             "boot": hello.boot,
             "paired": hello.paired,
+            "features": hello.features,
         }
         answer = await self._office.head_office.hello(self._office.gateway_id, VERSION, [told])
         status = {known["device_id"]: known["status"] for known in answer["devices"]}
