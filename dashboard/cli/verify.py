@@ -1,4 +1,5 @@
-"""`cinnabar verify TARGET`: a bundle, a sealed PDF, a code or a photo of one; no network, no database.
+"""`cinnabar verify TARGET`: a bundle, a sealed PDF, a code or a photo of one, a record or checkpoint of the log; no
+network, no database.
 
 Exit 0 good under a trusted root, 1 refused, 2 could not say (unknown issuer, stale trust, nothing to read).
 """
@@ -7,7 +8,7 @@ import contextlib
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,17 +17,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dashboard.cli import verify_log
+from dashboard.cli.verify_answer import CANNOT, GOOD, REFUSED, Answer, Unreadable
+from dashboard.cli.verify_log import Given
 from server.core.clock import SystemClock
 from server.verification import bundle, code, roots
 from server.verification.bundle import BundleVerdict
-from server.verification.checks import Check, Result
+from server.verification.checks import Result
 from server.verification.contents import CheckSealed
 from server.verification.roots import BadRoot, Pin
 from server.verification.target import Target, detect
-
-GOOD: Final = 0
-REFUSED: Final = 1
-CANNOT: Final = 2
 
 _EXIT_OF_BUNDLE: Final = {bundle.Outcome.GOOD: GOOD, bundle.Outcome.REFUSED: REFUSED}
 _EXIT_OF_CODE: Final = {code.Outcome.KNOWN: GOOD, code.Outcome.CANNOT_CONFIRM: CANNOT}
@@ -37,25 +37,8 @@ _BUNDLE_WORDS: Final = {
     bundle.Outcome.REFUSED: "Refused: something in it does not fit.",
     bundle.Outcome.UNREADABLE: "This could not be read as an evidence bundle.",
 }
+_SAID_IN_CHECKS: Final = frozenset({"named", "labels", "witnesses", "time_stamps"})
 _MARKS: Final = {Result.PASSED: "[green]ok[/]", Result.FAILED: "[red]NO[/]", Result.NOT_SHOWN: "[yellow]?[/]"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What is printed, for whichever target."""
-
-    target: Target
-    outcome: str
-    words: str
-    exit_code: int
-    demo: bool = False
-    checks: tuple[Check, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-class Unreadable(Exception):
-    """Nothing could be said about the target; exit 2."""
 
 
 def register(app: typer.Typer) -> None:
@@ -66,12 +49,28 @@ def verify(
     target: Annotated[str, typer.Argument(help="A file, a code or its URL, or - for standard input.")],
     *,
     trust: Annotated[Path | None, typer.Option(help="A trust bundle whose root you vouch for.")] = None,
+    proof: Annotated[Path | None, typer.Option(help="Of a lone record; default: FILE.tlog-proof beside it.")] = None,
+    anchor: Annotated[list[Path] | None, typer.Option(help="A time stamp (.tsr) over the checkpoint.")] = None,
+    witness: Annotated[list[str] | None, typer.Option(help="NAME+ID+KEY of a witness that you know.")] = None,
+    time_authority: Annotated[
+        list[Path] | None, typer.Option(help="NAME.pem: certificates of a time-stamp authority that you believe.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Check a bundle, a sealed PDF, a code or a photo of one, offline. Exit 0 good, 1 refused, 2 could not say."""
+    """Check a bundle, a sealed PDF, a code or a photo of one, a record (.cose) with its .tlog-proof, or a checkpoint,
+    offline. Exit 0 good, 1 refused, 2 could not say.
+    """
     try:
-        data = _read(target)
-        answer = check(data, pins=_pins(trust))
+        data, pins = _read(target), _pins(trust)
+        given = verify_log.read_given(
+            target,
+            pins,
+            proof=proof,
+            stamps=anchor or (),
+            witnesses=witness or (),
+            authorities=time_authority or (),
+        )
+        answer = check(data, pins=pins, given=given)
     except (Unreadable, BadRoot) as error:
         if as_json:
             typer.echo(json.dumps({"target": "unknown", "outcome": "unreadable", "words": str(error), "exit": CANNOT}))
@@ -84,20 +83,31 @@ def verify(
     raise typer.Exit(answer.exit_code)
 
 
-def check(data: bytes, *, pins: list[Pin]) -> Answer:
+def check(data: bytes, *, pins: list[Pin], given: Given) -> Answer:
     """The answer on a file's bytes or a typed code. Raises: Unreadable."""
     now = int(SystemClock().now().timestamp())
     match detect(data):
         case Target.BUNDLE:
-            return _of_bundle(bundle.verify(data, pins=pins, now=now, check_sealed=_sealed_checker()))
+            verdict = bundle.verify(
+                data,
+                pins=pins,
+                now=now,
+                check_sealed=_sealed_checker(),
+                judge_stamp=lambda answer, note, trust: verify_log.judge_stamp(answer, note, trust, given),
+            )
+            return _of_bundle(verdict)
         case Target.PDF:
             return _of_pdf(data, pins)
         case Target.PHOTO:
             return _of_photo(data, pins, now)
         case Target.CODE:
             return _of_code(Target.CODE, code.check_code(data.decode("ascii").strip(), pins=pins, now=now))
+        case Target.RECORD:
+            return verify_log.of_record(data, given)
+        case Target.CHECKPOINT:
+            return verify_log.of_checkpoint(data, given)
         case Target.UNKNOWN:
-            raise Unreadable("this is neither a bundle, a PDF, a code nor a photo")
+            raise Unreadable("this is neither a bundle, a PDF, a code, a photo, a record nor a checkpoint")
 
 
 def _read(target: str) -> bytes:
@@ -136,6 +146,7 @@ def _of_bundle(verdict: BundleVerdict) -> Answer:
             "request": verdict.request,
             "document": verdict.document.hex(),
             "codes": [stroke.short_code for stroke in verdict.strokes],
+            "labels": [asdict(label) for label in verdict.labels],
             "named": list(verdict.named),
         },
         notes=verdict.notes,
@@ -221,7 +232,7 @@ def _show(answer: Answer) -> None:
             table.add_row(_MARKS[one.result], escape(one.name), escape(one.compared) + where)
         console.print(table)
     for name, value in answer.facts.items():
-        if value and name != "named":
+        if value and name not in _SAID_IN_CHECKS:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             console.print(f"   {escape(name.replace('_', ' '))}: {escape(str(shown))}", soft_wrap=True)
     for note in answer.notes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import structlog
@@ -22,6 +22,9 @@ from server.core.runtime import Runtime
 from server.eseals import authority
 from server.ledger import service as ledger
 from server.ledger.service import AnchorRead
+
+if TYPE_CHECKING:
+    from pyhanko.sign.validation.status import TimestampSignatureStatus
 
 OWN: Final = "own"
 """Name of the installation's own authority among anchors."""
@@ -130,6 +133,16 @@ def verify(
     answer: bytes, note: bytes, *, certificates: Sequence[x509.Certificate], now: datetime, nonce: int | None = None
 ) -> datetime:
     """The time that `answer` proves for `note`, under these certificates as they hold at `now`. Raises: NoStamp."""
+    status = checked(answer, note, certificates=certificates, now=now, nonce=nonce)
+    if not (status.intact and status.valid and status.trusted):
+        raise NoStamp("its signature does not hold under the authority's certificates")
+    return status.timestamp
+
+
+def checked(
+    answer: bytes, note: bytes, *, certificates: Sequence[x509.Certificate], now: datetime, nonce: int | None = None
+) -> "TimestampSignatureStatus":
+    """Everything that its CMS says, with what holds and what does not. Raises: NoStamp, when it cannot be read."""
     from asn1crypto import tsp
     from pyhanko.sign.validation.errors import SignatureValidationError
     from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
@@ -145,13 +158,10 @@ def verify(
         info = signed["encap_content_info"]["content"].parsed
         if nonce is not None and info["nonce"].native != nonce:
             raise NoStamp("another nonce: an answer to another question")
-        checked = validate_tst_signed_data(signed, _context(certificates, now), lambda name: _digest(name, note))
-        status = TimestampSignatureStatus(**asyncio.run(checked))
+        answered = validate_tst_signed_data(signed, _context(certificates, now), lambda name: _digest(name, note))
+        return TimestampSignatureStatus(**asyncio.run(answered))
     except (der.MalformedDer, SignatureValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise NoStamp(f"unreadable: {error}") from error
-    if not (status.intact and status.valid and status.trusted):
-        raise NoStamp("its signature does not hold under the authority's certificates")
-    return status.timestamp
 
 
 def _due(db: Session, run: Runtime, interval: timedelta) -> tuple[int, str, list[str]] | None:

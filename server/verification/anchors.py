@@ -1,23 +1,28 @@
 """Time stamps (RFC 3161) in a bundle: they must be about the checkpoint that everything in the bundle leads to.
 
-Whose signature a stamp carries is not asked here: the authority's certificate is not in the bundle. `openssl ts -verify
--data anchors/checkpoint -in anchors/NAME.tsr -CAfile ROOT.pem` answers that.
+Whose signature a stamp carries is asked of `judge`, which the caller brings with the certificates that it believes: an
+authority's certificate inside a bundle would only be a claim.
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 from server.ledger import checkpoint
 from server.ledger.checkpoint import BadCheckpoint, VerifierKey
 from server.verification.checks import Checks
+from server.verification.trust import TrustBundle
 
 STAMPED: Final = "anchors/checkpoint"
 ENDING: Final = ".tsr"
+Judge: TypeAlias = Callable[[bytes, bytes, TrustBundle], tuple[bool | None, str]]
+"""(stamp, note, trust) -> whether its whole CMS holds, and whose it is in words; None: nobody here knows whose."""
 _SHA256: Final = "sha256"
 
 
-def check(members: Mapping[str, bytes], log: VerifierKey, checks: Checks) -> None:
+def check(
+    members: Mapping[str, bytes], log: VerifierKey, trust: TrustBundle, checks: Checks, judge: Judge | None = None
+) -> None:
     """Nothing is said of a bundle without stamps."""
     stamps = [name for name in members if name.startswith("anchors/") and name != STAMPED]
     if not stamps and STAMPED not in members:
@@ -25,8 +30,15 @@ def check(members: Mapping[str, bytes], log: VerifierKey, checks: Checks) -> Non
     faults = [(STAMPED, problem)] if (problem := _differs(members, log)) else []
     wanted = hashlib.sha256(members.get(STAMPED, b"")).digest()
     faults += [(name, problem) for name in stamps if (problem := _fault(name, members[name], wanted))]
-    summary = f"{len(stamps)} time stamps over this checkpoint; whose they are needs the authority's certificate"
-    checks.group("time stamps", faults, summary=summary)
+    summary = f"{len(stamps)} time stamps over this checkpoint"
+    if not checks.group("time stamps", faults, summary=summary) or judge is None:
+        return
+    for name in stamps:
+        holds, words = judge(members[name], members[STAMPED], trust)
+        if holds is None:
+            checks.not_shown("time stamp", words, member=name)
+        else:
+            checks.add("time stamp", words, passed=holds, member=name)
 
 
 def _differs(members: Mapping[str, bytes], log: VerifierKey) -> str:

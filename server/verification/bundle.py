@@ -16,10 +16,11 @@ from typing import Final
 from firmware_protocol.purposes import Purpose
 from server.ledger import checkpoint
 from server.ledger.checkpoint import BadCheckpoint, VerifierKey
-from server.verification import anchors, contents, leaves, manifest, story, strokes
+from server.verification import anchors, contents, labels, leaves, manifest, story, strokes
 from server.verification.checks import Check, Checks, Result
 from server.verification.container import Fault, NotABundle, pack, unpack
 from server.verification.contents import CheckSealed
+from server.verification.labels import SheetLabel
 from server.verification.manifest import BadManifest, Manifest, Record
 from server.verification.roots import Pin
 from server.verification.story import Story
@@ -52,6 +53,7 @@ class BundleVerdict:
     request: str = ""
     document: bytes = b""
     strokes: tuple[Stroke, ...] = ()
+    labels: tuple[SheetLabel, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -69,7 +71,14 @@ def build(members: Mapping[str, bytes], *, request: str, record: Record) -> byte
     return pack({**members, manifest.NAME: manifest.build(members, request=request, record=record)})
 
 
-def verify(data: bytes, *, pins: Sequence[Pin], now: int, check_sealed: CheckSealed | None = None) -> BundleVerdict:
+def verify(
+    data: bytes,
+    *,
+    pins: Sequence[Pin],
+    now: int,
+    check_sealed: CheckSealed | None = None,
+    judge_stamp: anchors.Judge | None = None,
+) -> BundleVerdict:
     """The verdict on a bundle; never raises on input. `now` in Unix seconds."""
     try:
         members, faults = unpack(data)
@@ -82,12 +91,13 @@ def verify(data: bytes, *, pins: Sequence[Pin], now: int, check_sealed: CheckSea
     if listed is None or trusted is None:
         return BundleVerdict(outcome=Outcome.REFUSED, checks=tuple(checks.done))
     trust, standing = trusted
-    told = _check_log(members, listed, trust, checks)
+    told = _check_log(members, listed, trust, checks, judge_stamp)
     story.check_request(told, members, checks)
     story.check_decisions(told, members, checks)
     story.check_tokens(told, checks)
     strokes.check_chain(told, checks)
     made = strokes.check_strokes(told, trust, checks)
+    stuck = labels.check_labels(told, made, checks)
     contents.check_photos(told, members, listed, checks)
     sealed = contents.check_eseals(told, members, trust, checks, check_sealed)
     contents.check_record(told, listed, checks)
@@ -103,6 +113,7 @@ def verify(data: bytes, *, pins: Sequence[Pin], now: int, check_sealed: CheckSea
         request=listed.request,
         document=told.document,
         strokes=tuple(made),
+        labels=stuck,
         notes=contents.notes(told, trust, [stroke.code for stroke in made]),
     )
 
@@ -182,7 +193,9 @@ def _check_trust(
     return trust, standing
 
 
-def _check_log(members: dict[str, bytes], listed: Manifest, trust: TrustBundle, checks: Checks) -> Story:
+def _check_log(
+    members: dict[str, bytes], listed: Manifest, trust: TrustBundle, checks: Checks, judge_stamp: anchors.Judge | None
+) -> Story:
     """Checkpoint, leaves, proofs, openings."""
     keys = trust.keys_for(Purpose.CHECKPOINT).values()
     signers = [VerifierKey(name=trust.anchor.log_name, public_key=key) for key in keys]
@@ -197,7 +210,7 @@ def _check_log(members: dict[str, bytes], listed: Manifest, trust: TrustBundle, 
     checks.add("checkpoint", problem, passed=log is not None, member="checkpoint")
     if log is None:
         log = signers[0] if signers else VerifierKey(name=trust.anchor.log_name, public_key=bytes(32))
-    anchors.check(members, log, checks)
+    anchors.check(members, log, trust, checks, judge_stamp)
     read = leaves.read_all(members, trust=trust, log=log, checks=checks)
     orphans = [
         (name, "it proves no entry of this bundle")

@@ -28,6 +28,12 @@ class Story:
     ended: dict[bytes, int] = field(default_factory=dict)  # request digest -> log index where it was voided
     strokes: int = 0  # approved, spares included
     tokens: dict[bytes, Leaf] = field(default_factory=dict)  # token id -> leaf
+    plans: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)  # token id -> (copy, page) of each stroke
+
+    def sheet_of(self, token_id: bytes, stroke: int) -> tuple[int, int] | None:
+        """(copy, page) that the stroke was for; None where its entry does not say."""
+        plan = self.plans.get(token_id, [])
+        return plan[stroke - 1] if 1 <= stroke <= len(plan) else None
 
     def entries(self, *types: EntryType) -> Iterator[tuple[Leaf, Entry]]:
         """In log order."""
@@ -116,6 +122,7 @@ def check_tokens(story: Story, checks: Checks) -> None:
             continue
         claims = token.value
         story.tokens[claims.token_id] = token
+        story.plans[claims.token_id] = _plan(entry.public.get("plan"))
         digest = as_bytes(entry.public.get("request_digest"))
         approved_at = story.digests.get(digest)
         wrong = {
@@ -131,6 +138,14 @@ def check_tokens(story: Story, checks: Checks) -> None:
         faults += [(token.member, what) for what, fault in wrong.items() if fault]
     faults += [(leaf.member, "no entry says why this token was issued") for leaf in by_digest.values()]
     checks.group("tokens", faults, summary=f"{len(story.tokens)} tokens: device, document and strokes as approved")
+
+
+def _plan(value: object) -> list[tuple[int, int]]:
+    """Empty for anything that is no list of [copy, page]."""
+    rows = value if isinstance(value, list) else []
+    plan = [(row[0], row[1]) for row in rows if isinstance(row, list) and len(row) == 2]
+    whole = all(isinstance(number, int) for row in plan for number in row)
+    return plan if whole and len(plan) == len(rows) else []
 
 
 def names(entry: Entry, kind: str, value: str | bytes) -> bool:

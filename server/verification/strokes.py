@@ -37,6 +37,7 @@ class Stroke:
     """A stroke that the checks hold for; for people to read."""
 
     device_id: str
+    token_id: bytes
     stroke: int
     counter: int
     short_code: str
@@ -186,6 +187,7 @@ def _made(use: Use, leaf: Leaf, event: Event, reader: _Reader) -> list[Stroke]:
     return [
         Stroke(
             device_id=event.header.device_id,
+            token_id=body.token_id,
             stroke=body.stroke,
             counter=event.header.counter,
             short_code=trace.short_code(body.trace_code),

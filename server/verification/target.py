@@ -5,8 +5,12 @@ from enum import StrEnum
 from typing import Final
 
 from firmware_protocol.trace import MAX_URL, PATH
+from server.ledger import checkpoint
+from server.ledger.checkpoint import BadCheckpoint
 from server.verification.code import is_short_code
 
+_COSE_SIGN1: Final = b"\xd2\x84"
+"""Tag 18 and an array of four (RFC 9052 section 4.2)."""
 _BASE32: Final = re.compile(r"[A-Z2-7]{100,262}", re.IGNORECASE)
 
 
@@ -15,6 +19,8 @@ class Target(StrEnum):
     PDF = "pdf"
     PHOTO = "photo"
     CODE = "code"
+    RECORD = "record"  # one signed leaf of the log
+    CHECKPOINT = "checkpoint"
     UNKNOWN = "unknown"
 
 
@@ -26,7 +32,19 @@ def detect(data: bytes) -> Target:
         return Target.PHOTO
     if b"%PDF-" in data[:1024]:
         return Target.PDF
+    if data.startswith(_COSE_SIGN1):
+        return Target.RECORD
+    if _is_checkpoint(data):
+        return Target.CHECKPOINT
     return Target.CODE if looks_like_code(data) else Target.UNKNOWN
+
+
+def _is_checkpoint(data: bytes) -> bool:
+    try:
+        checkpoint.parse(data[: checkpoint.MAX_NOTE + 1].decode("utf-8"))
+    except (UnicodeDecodeError, BadCheckpoint):
+        return False
+    return True
 
 
 def looks_like_code(data: bytes) -> bool:

@@ -103,12 +103,15 @@ class StoryMaker:
     document: bytes = b""
     canonical: bytes = b""
     token_id: bytes = b""
+    plan: tuple[tuple[int, int], ...] = ()
     version: int = 3
     expires: int = NOW + 86_400
     withdrawals: tuple[Withdrawal, ...] = ()
     codes: list[bytes] = field(default_factory=list)
     photos: list[bytes] = field(default_factory=list)
     status: DeviceStatus = DeviceStatus.ACTIVE
+    authorities: tuple[bytes, ...] = ()
+    witnesses: tuple[trust.WitnessKey, ...] = ()
     _seq: int = 0
     _previous: bytes = events.FIRST_PREVIOUS
     _counter: int = 40
@@ -217,7 +220,8 @@ class StoryMaker:
                 "token_digest": hashlib.sha256(signed).digest(),
                 "strokes": strokes,
                 "request_digest": self.request_digest,
-            },
+            }
+            | ({"plan": [list(sheet) for sheet in self.plan]} if self.plan else {}),
             private={},
         )
         return self.log.add(signed)
@@ -260,6 +264,17 @@ class StoryMaker:
                 preview_digest=hashlib.sha256(b"preview" + after).digest(),
                 photo_digest=after,
                 trace_code=code,
+            )
+        )
+
+    def label(self, stroke: int, *, code: bytes | None = None) -> bytes:
+        """The sheet with the label of that stroke on it was photographed."""
+        return self.event(
+            events.Label(
+                token_id=self.token_id,
+                copy=stroke,
+                trace_code=code or self.codes[stroke - 1],
+                photo_digest=self.photo(stroke, "label"),
             )
         )
 
@@ -332,6 +347,8 @@ class StoryMaker:
                     for purpose, name in keys
                 ),
                 log_name=LOG,
+                authorities=self.authorities,
+                witnesses=self.witnesses,
             ),
             root=self.keys["root"],
         )
