@@ -25,10 +25,11 @@ from server.jobs import service as jobs
 from server.ledger import log_store
 from server.ledger.batch import Arrival
 from server.ledger.checkpoint import origin_of
-from server.ledger.consumer import ACK, CLIENT_ID, EVENT, STATUS, BrokerAddress, Consumer, Delivery
+from server.ledger.consumer import ACK, CLIENT_ID, EVENT, STATUS, Consumer, Delivery
 from server.ledger.errors import Fenced
 from server.ledger.lease import LEASE
 from server.ledger.log_store import ChainKey
+from server.ledger.mqtt_link import BrokerAddress
 from server.ledger.outward import Outward
 from server.ledger.receipts import RESEND_S, ReceiptDesk
 from server.ledger.sequencer import Acknowledged, Outcome, Sequencer, Signers
@@ -39,7 +40,7 @@ BUSY_POLL_S: Final = 0.02
 IDLE_POLL_S: Final = 0.1
 BUSY_FOR_S: Final = 2.0
 RENEW_S: Final = LEASE.total_seconds() / 3
-QUIET_S: Final = 0.004
+QUIET_S: Final = 0.002
 """A batch closes early when nothing came for so long: a lone event does not wait for company."""
 RETRY_S: Final = 0.2
 
@@ -48,7 +49,10 @@ log = structlog.get_logger("ledger")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`receive_maximum` >= 2 batches, so that one fills while the other commits."""
+    """`receive_maximum` >= 2 batches, so that one fills while the other commits.
+
+    `batch_s`: the longest that a batch waits for more; it waits as long as the batch before took, if that is less.
+    """
 
     batch_size: int = 1000
     batch_s: float = 0.05
@@ -82,7 +86,9 @@ def run(runtime: Runtime, *, stop: threading.Event, ready: Callable[[], None], o
         clock=runtime.clock,
         resend_s=options.resend_s,
     )
-    consumer = Consumer(broker_address(runtime, CLIENT_ID), receive_maximum=options.receive_maximum)
+    consumer = Consumer(
+        broker_address(runtime, CLIENT_ID), receive_maximum=options.receive_maximum, clock=runtime.clock
+    )
     outward = Outward(runtime)
     outward.check()
     _open(sequencer, stop)
@@ -169,6 +175,7 @@ class _Loop:
         self._outward = outward
         self._options = options
         self._renewed_at = self._busy_at = self._clock.monotonic()
+        self._took_s = 0.0  # the batch before
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -178,18 +185,20 @@ class _Loop:
             self._housekeeping()
 
     def _collect(self) -> list[Delivery]:
-        """One batch: until it is full, 50 ms old, or nothing more comes; empty after one poll interval."""
+        """One batch: until it is full, old enough, or nothing more comes; empty after one poll interval.
+
+        Old enough is relative to what a batch costs: waiting halves the number of commits at most, and nobody waits
+        longer for company than for the commit itself.
+        """
         idle = self._clock.monotonic() - self._busy_at > BUSY_FOR_S
-        first = self._consumer.take(timeout_s=IDLE_POLL_S if idle else BUSY_POLL_S)
-        if first is None:
-            return []
-        deliveries = [first]
-        closes_at = self._clock.monotonic() + self._options.batch_s
-        while len(deliveries) < self._options.batch_size and self._clock.monotonic() < closes_at:
-            following = self._consumer.take(timeout_s=QUIET_S)
-            if following is None:
+        most = self._options.batch_size
+        deliveries = self._consumer.take(most=most, timeout_s=IDLE_POLL_S if idle else BUSY_POLL_S)
+        closes_at = self._clock.monotonic() + min(self._options.batch_s, max(QUIET_S, self._took_s))
+        while deliveries and len(deliveries) < most and (left_s := closes_at - self._clock.monotonic()) > 0:
+            following = self._consumer.take(most=most - len(deliveries), timeout_s=min(QUIET_S, left_s))
+            if not following:
                 break
-            deliveries.append(following)
+            deliveries += following
         return deliveries
 
     def _work_waits(self) -> bool:
@@ -198,6 +207,7 @@ class _Loop:
 
     def _handle(self, deliveries: list[Delivery], stop: threading.Event) -> None:
         """Until it is stored: a database that is busy or away delays the batch, it loses nothing."""
+        begun = self._clock.monotonic()
         arrivals = [Arrival(one.payload, one.gateway_id, one.device_id) for one in deliveries if one.kind == EVENT]
         acknowledged = [found for one in deliveries if one.kind == ACK and (found := self._receipt_acknowledged(one))]
         while not stop.is_set():
@@ -205,6 +215,7 @@ class _Loop:
                 outcomes = self._store(arrivals, acknowledged)
             except OperationalError as error:
                 log.warning("database_away", reason=type(error.orig).__name__)
+                self._consumer.watch()
                 stop.wait(RETRY_S)
             else:
                 break
@@ -215,6 +226,7 @@ class _Loop:
         due = {chain_key for outcome in outcomes for chain_key in outcome.due}
         due.update(*(self._desk.waiting_behind(one.gateway_id) for one in deliveries if _is_birth(one)))
         self._send(due)
+        self._took_s = self._clock.monotonic() - begun
 
     def _store(self, arrivals: list[Arrival], acknowledged: list[Acknowledged]) -> list[Outcome]:
         """Normally one batch; when the database refuses it, one by one, so that only the refused event is set aside."""
@@ -247,8 +259,7 @@ class _Loop:
     def _send(self, due: Iterable[ChainKey]) -> None:
         if not self._consumer.connected:
             return
-        for receipt in self._desk.make(due):
-            self._consumer.send_receipt(receipt.gateway_id, receipt.device_id, receipt.data)
+        self._consumer.send_receipts(self._desk.make(due))
 
     def _housekeeping(self) -> None:
         self._outward.raise_fault()
