@@ -36,8 +36,13 @@ def revive(stage: Stage, victim: str) -> None:
 
 
 def role_pid(stage: Stage, role: str) -> int:
+    """The process that serves `role` now. Raises: StoryFailed."""
+    return role_process(stage.company.server.pid, role)
+
+
+def role_process(supervisor: int, role: str) -> int:
     """The process that serves `role` now, among the supervisor's children. Raises: StoryFailed."""
-    for pid in children(stage.company.server.pid):
+    for pid in children(supervisor):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\x00")
             named = Path(f"/proc/{pid}/comm").read_text().strip()  # a forked role names itself there
