@@ -15,7 +15,7 @@ from gateway.errors import DeviceRefused, GatewayError, NoRoom, OutOfOrder
 from gateway.notebook import Leftover, Note
 from gateway.rules import facts
 from gateway.rules import session as rules
-from gateway.rules.session import Do, Session, Step
+from gateway.rules.session import Do, Session, Step, Sticker
 
 PICTURES_KEPT: Final = 20
 """Photos of this session, and pictures of what differs, that the page may show; about 200 KB each."""
@@ -115,6 +115,10 @@ class Desk:
                 at_ms=self.office.clock.now_ms(),
             )
         )
+
+    def leave_label(self, sticker: Sticker) -> None:
+        """Stamped, and its label is missing."""
+        self.leave("label_missing", token_id=sticker.token_id, stroke=sticker.stroke, title=self.session.title)
 
     def settle(self, name: str) -> None:
         """A leftover was dealt with. `name`: TOKEN-STROKE-KIND, as the page gives it back. Raises: OutOfOrder."""

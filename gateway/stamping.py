@@ -241,6 +241,9 @@ class Stamping:
     async def abort(self) -> None:
         """Lock first, always; why is asked afterwards."""
         self._stopped_token = self.session.token_id
+        for sticker in self.session.stickers:
+            if sticker.state in ("print", "stick"):
+                self._desk.leave_label(sticker)
         self._desk.step(facts.Aborted())
         self._cases.drop()
         await self._device.ask(messages.RelockRequest(close_grant=True), messages.Accepted)

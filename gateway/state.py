@@ -25,5 +25,6 @@ def session_state(session: Session) -> dict[str, Any]:
         "busy": session.busy,
         "request_id": session.request_id if session.busy else None,
         "title": session.title,
+        "spares_suffice": session.spares_suffice,
         "differences": list(session.differences),
     }

@@ -1,6 +1,8 @@
-"""A device without a coder: one label for each copy, printed after the strokes, stuck on, photographed.
+"""A device without a coder: one label for each sheet with imprints, printed after the strokes, stuck on, photographed.
 
-A sheet that is spoiled there gets a label, too: the code of its stroke, and CANCELLED.
+The label has the code of the last imprint on the sheet and stands for all of them: people stick one label, and who
+scans it learns of each imprint there. A sheet that is spoiled there gets a label, too: the code of its stroke, and
+CANCELLED.
 """
 
 from typing import Final
@@ -46,20 +48,29 @@ class Sticking:
         }
 
     def learn(self, body: events.Body) -> None:
-        """The last stroke of a copy is done: that copy needs a label. Call before the session hears of the stroke."""
+        """The last stroke on a sheet is done: it needs a label. Call before the session hears of the stroke."""
         session, hello = self._desk.session, self._desk.device.hello
         if not isinstance(body, events.Done) or body.token_id.hex() != session.token_id or session.plan is None:
             return
         if hello is None or hello.features & Feature.INLINE_CODER:
             return
-        copies = [copy for _page, copy in session.plan.pages]
-        copy = copies[body.stroke - 1] if body.stroke <= len(copies) else 1
-        if copy in copies[body.stroke :]:
+        sheet = session.plan.sheet(body.stroke)
+        if sheet in session.plan.pages[body.stroke : session.strokes_total]:
             return
+        earlier = sum((one.page, one.copy) == sheet and not one.cancelled for one in session.imprints)
         url, short = code_words(body.trace_code, host=self._host)
         if not url:
             return
-        sticker = Sticker(token_id=session.token_id, stroke=body.stroke, copy=copy, url=url, short=short)
+        page, copy = sheet
+        sticker = Sticker(
+            token_id=session.token_id,
+            stroke=body.stroke,
+            copy=copy,
+            page=page,
+            imprints=earlier + 1,
+            url=url,
+            short=short,
+        )
         self._desk.step(facts.LabelsOwed(stickers=(sticker,)))
 
     def _next(self) -> Sticker:
@@ -82,7 +93,7 @@ class Sticking:
         except GatewayError as error:
             self._desk.wrong(error)
             return
-        self._desk.step(facts.LabelPrinted(stroke=sticker.stroke))
+        self._desk.step(facts.LabelPrinted(token_id=sticker.token_id, stroke=sticker.stroke))
         self._desk.look_at_tray()
 
     async def print_cancelled(self) -> None:
@@ -119,6 +130,7 @@ class Sticking:
             short_code=sticker.short,
             number=sticker.stroke,
             of=max(self._desk.session.strokes_total, sticker.stroke),
+            imprints=sticker.imprints,
         )
 
     async def photograph(self) -> None:
@@ -132,15 +144,14 @@ class Sticking:
             self._desk.wrong(error)
             return
         self._decide(sticker, LabelOutcome.STUCK)
-        self._desk.step(facts.LabelEnded(stroke=sticker.stroke, confirmed=True))
+        self._desk.step(facts.LabelEnded(token_id=sticker.token_id, stroke=sticker.stroke, confirmed=True))
         self._desk.look_at_tray()
 
     def leave(self) -> None:
         """The keeper goes on without it: stamped, label missing. Raises: OutOfOrder."""
         sticker = self._next()
-        session = self._desk.session
-        self._desk.leave("label_missing", token_id=sticker.token_id, stroke=sticker.stroke, title=session.title)
-        self._desk.step(facts.LabelEnded(stroke=sticker.stroke, confirmed=False))
+        self._desk.leave_label(sticker)
+        self._desk.step(facts.LabelEnded(token_id=sticker.token_id, stroke=sticker.stroke, confirmed=False))
 
     def _decide(self, sticker: Sticker, outcome: LabelOutcome) -> None:
         records = self._book.of_stroke(bytes.fromhex(sticker.token_id), sticker.stroke)

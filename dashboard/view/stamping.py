@@ -16,6 +16,7 @@ from server.approvals.policy import State
 from server.approvals.schemas import RequestRead
 from server.core.i18n import N_, _
 from server.core.scope import Scope
+from server.events import service as pressed
 from server.inspection import service as inspection
 from server.inspection.schemas import FindingRead
 from server.ledger import entry_codec
@@ -69,6 +70,7 @@ class Stroke:
     imprint: FindingRead | None = None
     job: bytes = b""  # the token, for links
     unchecked: bool = False  # nothing was compared before it
+    label_code: str = ""  # short form, on the label of its sheet; "" where the device prints each code itself
 
     @property
     def unjudged(self) -> list[Box]:
@@ -116,6 +118,9 @@ def standing(db: Session, scope: Scope, asked: RequestRead) -> Standing:
     plan = {stroke.index + 1: stroke.page for stroke in approvals.plan(asked)}
     strokes = _strokes(entries, inspection.findings(db, scope, asked.id), plan)
     _mark_unchecked(db, scope, strokes)
+    for stroke in strokes:
+        label = pressed.label_of(db, stroke.job, stroke.number) if stroke.code else None
+        stroke.label_code = label.short_code or "" if label is not None else ""
     swept, signed = _swept(db, scope, asked, entries)
     done = sum(stroke.outcome is Outcome.DONE for stroke in strokes)
     checked = [stroke.imprint for stroke in strokes if stroke.outcome is Outcome.DONE]

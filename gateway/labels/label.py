@@ -23,7 +23,7 @@ class LabelOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """What one label says: the trace code of one imprint. `cancelled`: and that its sheet is spoiled."""
+    """What one label says: the trace code of a sheet's last imprint. `cancelled`: and that the sheet is spoiled."""
 
     device_id: str
     token_id: bytes
@@ -33,6 +33,7 @@ class Label:
     number: int  # "imprint NUMBER of OF", for the person who sticks it on
     of: int
     cancelled: bool = False
+    imprints: int = 1  # on the sheet: the label stands for all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

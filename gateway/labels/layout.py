@@ -1,4 +1,4 @@
-"""What stands where on a label of 40 x 36 mm: the QR, the short code, which imprint of how many.
+"""What stands where on a label of 40 x 36 mm: the QR, the short code, which imprint of how many, or how many it is for.
 
 A label that cancels a spoiled sheet has the same code at its left and, from top to bottom beside it, the word CANCELLED
 between two bars: headquarters looks for both on the photo (docs/protocol.md, section 6).
@@ -88,7 +88,7 @@ def lay_out(label: Label, *, print_number: int) -> Layout:
         raise LabelUnprintable("it is too long") from error
     if int(symbol.version) > LARGEST_VERSION:
         raise LabelUnprintable("it is too long")
-    which = f"imprint {label.number} of {label.of}"
+    which = f"imprint {label.number} of {label.of}" if label.imprints == 1 else f"{label.imprints} imprints here"
     again = (f"PRINT {print_number}",) if print_number > 1 else ()
     return Layout(
         modules=tuple(bytes(row) for row in symbol.matrix),

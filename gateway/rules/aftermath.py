@@ -5,7 +5,9 @@
 2. A sheet is cancelled only if it is the one that was just stamped and did not move, or was laid for it afterwards.
    Without a coder a label says CANCELLED: it is printed first, and the sheet is laid with it.
 3. Spares are stamped after the rest of the grant, under a new token that is fetched without a tap.
-4. Without a coder each copy gets a label; one that is not confirmed by its photo stays "stamped, label missing".
+4. Without a coder each sheet with an imprint gets one label after its last one; a label that is not confirmed by its
+   photo stays "stamped, label missing".
+5. A cancelled sheet takes every imprint on it along, and its label: so many spares must be left.
 """
 
 from dataclasses import replace
@@ -31,7 +33,10 @@ Answer: TypeAlias = tuple[Session, tuple[Do, ...]]
 
 def stroke_done(session: Session, fact: StrokeDone) -> Answer:
     page = _page_of(session, fact.stroke)
-    imprint = Imprint(token_id=session.token_id, stroke=fact.stroke, page=page, url=fact.url, short=fact.short)
+    copy = session.plan.sheet(fact.stroke)[1] if session.plan else 1
+    imprint = Imprint(
+        token_id=session.token_id, stroke=fact.stroke, page=page, copy=copy, url=fact.url, short=fact.short
+    )
     done = replace(
         session,
         step=Step.STAMPED,
@@ -46,8 +51,7 @@ def stroke_done(session: Session, fact: StrokeDone) -> Answer:
 
 
 def _page_of(session: Session, stroke: int) -> int:
-    pages = session.plan.pages if session.plan else ()
-    return session.page or (pages[stroke - 1][0] if 0 < stroke <= len(pages) else 0)
+    return (session.plan.sheet(stroke)[0] if session.plan else 0) or session.page
 
 
 def stroke_settled(session: Session, fact: StrokeSettled) -> Session:
@@ -103,7 +107,7 @@ def redo_chosen(session: Session, fact: RedoChosen) -> Answer:
         return session, ()
     if not fact.spoil:
         return _go_on(replace(session, redo=session.redo[1:], marker=""))
-    if session.plan is None or session.plan.spares_left == 0:
+    if not session.spares_suffice:
         return session, ()
     if fact.by_label:
         printing = replace(session, step=Step.SPOIL, page_used=True, text="", marker="print")
@@ -125,19 +129,17 @@ def sheet_spoiled(session: Session, fact: SheetSpoiled) -> Answer:
         return session, ()
     if not fact.accepted:
         return replace(session, text=fact.text, page_used=True, sheet=0), ()
-    gone = session.redo[0]
-    imprints = tuple(
-        replace(i, cancelled=True) if (i.token_id, i.stroke) == (gone.token_id, gone.stroke) else i
-        for i in session.imprints
-    )
-    plan = replace(session.plan, spares_left=session.plan.spares_left - 1)
-    stickers = tuple(s for s in session.stickers if (s.token_id, s.stroke) != (gone.token_id, gone.stroke))
+    bad = session.redo[0]
+    gone = {(i.token_id, i.stroke) for i in (bad, *session.on_sheet_of(bad))}
+    imprints = tuple(replace(i, cancelled=True) if (i.token_id, i.stroke) in gone else i for i in session.imprints)
+    plan = replace(session.plan, spares_left=max(0, session.plan.spares_left - len(gone)))
+    stickers = tuple(s for s in session.stickers if (s.token_id, s.stroke) not in gone)
     return _go_on(
         replace(
             session,
             plan=plan,
             imprints=imprints,
-            redo=session.redo[1:],
+            redo=tuple(i for i in session.redo if (i.token_id, i.stroke) not in gone),
             marker="",
             owed=session.owed + 1,
             stickers=stickers,
@@ -154,26 +156,30 @@ def _go_on(session: Session) -> Answer:
 
 
 def labels_owed(session: Session, fact: LabelsOwed) -> Answer:
+    """A label that is not printed yet gives way to one for a later imprint on the same sheet, as after a spare."""
     known = {(sticker.token_id, sticker.stroke) for sticker in session.stickers}
     fresh = tuple(sticker for sticker in fact.stickers if (sticker.token_id, sticker.stroke) not in known)
-    owing = replace(session, stickers=(*session.stickers, *fresh))
+    sheets = {(sticker.page, sticker.copy) for sticker in fresh}
+    kept = tuple(s for s in session.stickers if s.state != "print" or (s.page, s.copy) not in sheets)
+    owing = replace(session, stickers=(*kept, *fresh))
     return label_or_done(owing) if session.step is Step.DONE else (owing, ())
 
 
 def label_printed(session: Session, fact: LabelPrinted) -> Session:
-    return replace(session, stickers=_with(session, fact.stroke, "stick", ""), page_used=True, code="", text="")
+    return replace(session, stickers=_with(session, fact, "stick", ""), page_used=True, code="", text="")
 
 
 def label_ended(session: Session, fact: LabelEnded) -> Answer:
     state = "stuck" if fact.confirmed else "unconfirmed"
-    ended = replace(session, stickers=_with(session, fact.stroke, state, fact.text), code="", text="")
+    ended = replace(session, stickers=_with(session, fact, state, fact.text), code="", text="")
     return label_or_done(ended) if session.step is Step.LABEL else (ended, ())
 
 
-def _with(session: Session, stroke: int, state: str, text: str) -> tuple[Sticker, ...]:
+def _with(session: Session, about: LabelPrinted | LabelEnded, state: str, text: str) -> tuple[Sticker, ...]:
+    which = (about.token_id, about.stroke)
     return tuple(
         replace(sticker, state=state, text=text)
-        if sticker.stroke == stroke and sticker.state in ("print", "stick")
+        if (sticker.token_id, sticker.stroke) == which and sticker.state in ("print", "stick")
         else sticker
         for sticker in session.stickers
     )

@@ -162,6 +162,7 @@ class LabelsOwed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelPrinted:
+    token_id: str
     stroke: int
 
 
@@ -169,6 +170,7 @@ class LabelPrinted:
 class LabelEnded:
     """`confirmed`: its photo is taken; otherwise it stays in the list "stamped, label missing"."""
 
+    token_id: str
     stroke: int
     confirmed: bool
     text: str = ""

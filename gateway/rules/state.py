@@ -44,6 +44,7 @@ class Imprint:
     token_id: str  # hex
     stroke: int
     page: int
+    copy: int = 1
     grade: str = ""
     text: str = ""
     cancelled: bool = False
@@ -53,11 +54,16 @@ class Imprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sticker:
-    """One label of a device without a coder. `state`: print, stick, stuck, unconfirmed."""
+    """One label of a device without a coder: for one sheet, with the code of the last imprint on it.
+
+    `state`: print, stick, stuck, unconfirmed.
+    """
 
     token_id: str  # hex
     stroke: int
     copy: int
+    page: int = 0
+    imprints: int = 1  # on the sheet: the label stands for all of them
     url: str = ""  # of the trace code
     short: str = ""
     state: str = "print"
@@ -77,6 +83,10 @@ class Plan:
     sweep: bool = False
     bound: bool = False
     spares_left: int = 0
+
+    def sheet(self, stroke: int) -> tuple[int, int]:
+        """(page, copy) that this stroke is for; a copy of its own when nobody said."""
+        return self.pages[stroke - 1] if 0 < stroke <= len(self.pages) else (0, stroke)
 
     @property
     def unchecked(self) -> bool:
@@ -124,6 +134,17 @@ class Session:
     @property
     def request_id(self) -> str | None:
         return self.plan.request_id if self.plan else None
+
+    def on_sheet_of(self, imprint: Imprint) -> tuple[Imprint, ...]:
+        """The imprints of this job that still stand on the same sheet, this one among them."""
+        here = (imprint.page, imprint.copy)
+        return tuple(one for one in self.imprints if (one.page, one.copy) == here and not one.cancelled)
+
+    @property
+    def spares_suffice(self) -> bool:
+        """Whether the first bad imprint's sheet may be cancelled: each imprint on it has to be made again."""
+        left = self.plan.spares_left if self.plan is not None else 0
+        return bool(self.redo) and left >= max(1, len(self.on_sheet_of(self.redo[0])))
 
     @property
     def title(self) -> str:

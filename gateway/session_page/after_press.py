@@ -63,12 +63,15 @@ def redo(session: Facts, _: Translate) -> Screen:
         "cut_off": _("The imprint on page %(n)s is cut off"),
         "missing": _("There is no imprint on page %(n)s"),
     }
-    spares = int((session["plan"] or {}).get("spares_left", 0))
+    spares = int((session["plan"] or {}).get("spares_left", 0)) if session["spares_suffice"] else 0
+    too_few = not spares and int((session["plan"] or {}).get("spares_left", 0))
     keep = Action(path="redo", text=_("Keep it: a person looks at it later"), name="spoil", value="")
     cancel = Action(path="redo", text=_("Cancel this sheet and take a spare"), name="spoil", value="1")
     text = (
         _("You may stamp a fresh print. The spoiled sheet is marked CANCELLED first; the approver hears of it later.")
         if spares
+        else _("More imprints stand on this sheet than spares are left, so it stays. Whoever reviews it decides.")
+        if too_few
         else _("No spare was approved for this job, so nothing can be stamped again. Whoever reviews it decides.")
     )
     return Screen(
@@ -141,19 +144,23 @@ def label(session: Facts, _: Translate) -> Screen:
     waiting = [sticker for sticker in session["stickers"] if sticker["state"] in ("print", "stick")]
     total = len(session["stickers"])
     number = total - len(waiting) + 1
-    sticker = waiting[0] if waiting else {"state": "stick", "copy": total, "short": ""}
+    sticker: Facts = waiting[0] if waiting else {"state": "stick", "copy": total, "page": 0, "imprints": 1, "short": ""}
     printed = sticker["state"] == "stick"
     trouble = str(session["text"])
+    imprints = int(sticker["imprints"])
+    sheet = {"n": sticker["copy"], "page": sticker["page"]}
+    lay = _("Then lay the sheet on the tray: the device photographs it with its label.")
+    where = _("Copy %(n)s, page %(page)s.") % sheet if sticker["page"] else _("Copy %(n)s.") % sheet
+    stands_for = _("This one label stands for all %(n)s imprints on this sheet.") % {"n": imprints}
     again = Action(path="label", text=_("Print it again"), name="step", value="print")
     return Screen(
         step=Step.LABEL,
         tone="wait" if trouble else "plain",
         position=POSITION[Step.LABEL],
         title=_("Stick the label beside the imprint") if printed else _("The label is being printed…"),
-        text=_("Copy %(n)s. Then lay the sheet on the tray: the device photographs it with its label.")
-        % {"n": sticker["copy"]},
+        text=f"{where} {lay}",
         big=_("Label %(n)s of %(all)s") % {"n": min(number, total), "all": total},
-        lines=tuple(line for line in (str(sticker["short"]), trouble) if line),
+        lines=tuple(line for line in (str(sticker["short"]), stands_for if imprints > 1 else "", trouble) if line),
         primary=again if trouble and not printed else None,
         extra=(
             *((again,) if printed else ()),

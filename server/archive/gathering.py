@@ -35,11 +35,17 @@ def belongs_to_record(leaf: EntryRead) -> bool:
 
 
 def photos(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> tuple[bytes, ...]:
-    """Digests of every photo of the request that is stored here: before and after, preview and full."""
+    """Digests of every photo of the request that is stored here: before and after, preview and full, with its label."""
     announced = {
         digest
         for stroke in events.strokes(db, scope, request_id)
-        for digest in (stroke.before_preview, stroke.before_photo, stroke.after_preview, stroke.after_photo)
+        for digest in (
+            stroke.before_preview,
+            stroke.before_photo,
+            stroke.after_preview,
+            stroke.after_photo,
+            stroke.label_photo,
+        )
         if digest is not None
     }
     return tuple(digest for digest in sorted(announced) if run.blobs.exists(db, digest, scope=scope))

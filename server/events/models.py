@@ -37,6 +37,7 @@ class Stroke(UuidPk, CreatedAt, table=True):
     before_photo: bytes | None = Field(default=None, max_length=32)
     after_preview: bytes | None = Field(default=None, max_length=32)
     after_photo: bytes | None = Field(default=None, max_length=32)
+    label_photo: bytes | None = Field(default=None, max_length=32)  # of the sheet with this stroke's label on
     trace_code: bytes | None = Field(default=None, max_length=136)
     short_code: str | None = Field(default=None, index=True)
     seen_leaf: bytes | None = Field(default=None, max_length=32)

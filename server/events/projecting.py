@@ -15,7 +15,7 @@ from server.approvals import service as approvals
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
-from server.events import samples, store
+from server.events import samples, sheets, store
 from server.events.models import Alarm, AnnouncedPhoto, Stroke
 from server.inspection import service as inspection
 from server.inspection.schemas import FindingRead
@@ -170,6 +170,7 @@ def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
             _raise_alarm(db, run, admitted, "extra_stroke", {"strokes": strokes}, token_id=token_id)
             _announce(db, run, admitted, digest)
         case events.Label(token_id=token_id, copy=stroke) as sheet:
+            _labelled(db, _stroke(db, run, admitted, token_id, stroke), sheet)
             _announce(db, run, admitted, sheet.preview_digest)
             _announce(db, run, admitted, sheet.photo_digest, token_id=token_id, stroke=stroke)
         case events.Spoiled() as sheet:
@@ -177,6 +178,13 @@ def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
             _announce(db, run, admitted, sheet.photo_digest)
         case _:
             pass
+
+
+def _labelled(db: Session, row: Stroke | None, sheet: events.Label) -> None:
+    if row is not None:
+        row.label_photo = sheet.photo_digest
+        db.add(row)
+        db.flush()
 
 
 def _take_stroke(db: Session, run: Runtime, admitted: Admitted) -> None:
@@ -303,7 +311,8 @@ def note_stored(db: Session, run: Runtime, *, device_id: str, generation: int, d
     db.add(photo)
     row = store.stroke(db, photo.token_id, photo.stroke) if photo.token_id and photo.stroke else None
     if row is not None:
-        _ask_for_look(db, run, row)
+        for one in sheets.beneath(db, row) if row.label_photo == digest else [row]:
+            _ask_for_look(db, run, one)
     elif photo.token_id:
         samples.photo_stored(db, run, device_id, photo.token_id)
 

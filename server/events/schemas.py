@@ -31,6 +31,7 @@ class StrokeRead(Out):
     before_photo: HexBytes | None
     after_preview: HexBytes | None
     after_photo: HexBytes | None
+    label_photo: HexBytes | None
     trace_code: HexBytes | None
     short_code: str | None
     seen_leaf: HexBytes | None
@@ -45,6 +46,7 @@ class StrokeView(Out):
     page_finding: FindingRead | None
     imprint_finding: FindingRead | None
     photos_stored: frozenset[str]  # hex digests
+    label_code: str | None = None  # short form: the label on its sheet, which may stand for several imprints
 
 
 class ImprintOut(Out):

@@ -13,13 +13,13 @@ from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
 from server.devices.schemas import GatewayRead
-from server.events import store
+from server.events import sheets, store
 from server.events.changes import latest as latest_change
 from server.events.changes import since as changes_since
 from server.events.changes import watch as watch_changes
 from server.events.errors import BadUpload, DigestNotAnnounced, PhotoMissing
 from server.events.imprints import imprint_of_gateway
-from server.events.models import AnnouncedPhoto
+from server.events.models import AnnouncedPhoto, Stroke
 from server.events.projecting import note_stored, project, rebuild
 from server.events.schemas import AlarmRead, PhotosWanted, Progress, StrokeRead, StrokeView, TimelineRead
 from server.events.spoiling import spoil
@@ -29,9 +29,11 @@ from server.tokens import service as tokens
 
 __all__ = [
     "alarms",
+    "beneath_label",
     "changes_since",
     "imprint_of_gateway",
     "is_unchecked",
+    "label_of",
     "latest_change",
     "photo",
     "photos_wanted",
@@ -62,7 +64,7 @@ def timeline(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> Timel
     """Everything that happened with a request, for one page. Raises: NoSuchRequest."""
     request = approvals.request(db, run, scope, request_id)
     findings = inspection.findings(db, scope, request_id)
-    views = tuple(_view(db, row, findings) for row in strokes(db, scope, request_id))
+    views = tuple(_view(db, row, findings) for row in store.strokes(db, scope, request_id))
     open_leases = tuple(lease for lease in tokens.leases(db, run, scope) if lease.request_id == request_id)
     stamped = sum(view.stroke.state == "done" for view in views)
     return TimelineRead(
@@ -85,6 +87,21 @@ def strokes(db: Session, scope: Scope, request_id: UUID) -> list[StrokeRead]:
 def stroke(db: Session, token_id: bytes, number: int) -> StrokeRead | None:
     row = store.stroke(db, token_id, number)
     return StrokeRead.model_validate(row) if row is not None else None
+
+
+def label_of(db: Session, token_id: bytes, number: int) -> StrokeRead | None:
+    """The stroke whose label stands for this one; None while there is no label, as where the device prints itself."""
+    row = store.stroke(db, token_id, number)
+    label = sheets.label_of(db, row) if row is not None else None
+    return StrokeRead.model_validate(label) if label is not None else None
+
+
+def beneath_label(db: Session, token_id: bytes, number: int) -> list[StrokeRead] | None:
+    """The imprints that the label of this stroke stands for, oldest first. None: no label of it is known yet."""
+    row = store.stroke(db, token_id, number)
+    if row is None or row.label_photo is None:
+        return None
+    return [StrokeRead.model_validate(one) for one in sheets.beneath(db, row)]
 
 
 def unchecked(db: Session, scope: Scope) -> list[StrokeRead]:
@@ -182,7 +199,8 @@ def _announced(db: Session, gateway: GatewayRead, digest: bytes) -> AnnouncedPho
     return row
 
 
-def _view(db: Session, stroke: StrokeRead, findings: list[FindingRead]) -> StrokeView:
+def _view(db: Session, row: Stroke, findings: list[FindingRead]) -> StrokeView:
+    stroke, label = StrokeRead.model_validate(row), sheets.label_of(db, row)
     mine = [f for f in findings if (f.token_id, f.stroke) == (stroke.token_id, stroke.stroke)]
     page = [f for f in mine if f.kind == "page" and f.photo_digest == stroke.before_preview]
     imprint = [f for f in mine if f.kind == "imprint"]
@@ -191,12 +209,12 @@ def _view(db: Session, stroke: StrokeRead, findings: list[FindingRead]) -> Strok
         for digest in (stroke.before_preview, stroke.before_photo, stroke.after_preview, stroke.after_photo)
         if digest is not None
     }
-    tenant_id = store.tenant_of(db, stroke.id)
     return StrokeView(
         stroke=stroke,
         page_finding=page[-1] if page else None,
         imprint_finding=imprint[-1] if imprint else None,
-        photos_stored=frozenset(digest.hex() for digest in store.stored_among(db, tenant_id, digests)),
+        photos_stored=frozenset(digest.hex() for digest in store.stored_among(db, row.tenant_id, digests)),
+        label_code=label.short_code if label is not None else None,
     )
 
 

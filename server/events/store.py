@@ -17,6 +17,19 @@ def strokes(db: Session, scope: Scope, request_id: UUID) -> Sequence[Stroke]:
     return db.exec(query.order_by(col(Stroke.plan_index), col(Stroke.created_at), col(Stroke.id))).all()
 
 
+def on_sheet(db: Session, row: Stroke) -> Sequence[Stroke]:
+    """The imprints on the same sheet of paper, oldest first; without those that were cancelled with a sheet."""
+    query = select(Stroke).where(
+        Stroke.tenant_id == row.tenant_id,
+        Stroke.request_id == row.request_id,
+        Stroke.copy_number == row.copy_number,
+        Stroke.page == row.page,
+        col(Stroke.trace_code).is_not(None),
+        Stroke.state != "spoiled",
+    )
+    return db.exec(query.order_by(col(Stroke.counter), col(Stroke.created_at), col(Stroke.id))).all()
+
+
 def unchecked(db: Session, scope: Scope) -> Sequence[Stroke]:
     pressed = and_(col(Stroke.state) == "done", col(Stroke.page_check) != "before")
     query = select(Stroke).where(scope.owns(Stroke), or_(pressed, col(Stroke.state) == "unknown"))
@@ -74,7 +87,3 @@ def forget(db: Session) -> None:
 def announced_for_tenant(db: Session, tenant_id: UUID, digest: bytes) -> AnnouncedPhoto | None:
     query = select(AnnouncedPhoto).where(AnnouncedPhoto.tenant_id == tenant_id, AnnouncedPhoto.digest == digest)
     return db.exec(query.limit(1)).first()
-
-
-def tenant_of(db: Session, stroke_id: UUID) -> UUID:
-    return db.exec(select(Stroke.tenant_id).where(Stroke.id == stroke_id)).one()

@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlmodel import Session
 
 from firmware_protocol import events as device_events
-from firmware_protocol.events import Label, PageSeen
+from firmware_protocol.events import PageSeen
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
-from server.events import changes, projecting, samples, store
+from server.events import changes, projecting, samples, sheets, store
 from server.events.models import Stroke
 from server.inspection import service as inspection
 from server.inspection.service import StrokeAt
@@ -60,6 +60,8 @@ def inspect_imprint(run: Runtime, payload: dict[str, Any]) -> None:
         before = run.blobs.get(db, row.before_photo, scope=scope)
         after = run.blobs.get(db, row.after_photo, scope=scope)
         label = _label(db, run, scope, row)
+        code = label[0] if label is not None else row.trace_code or b""
+        seen = label[1] if label is not None else after
     at = StrokeAt(
         tenant_id=row.tenant_id,
         branch_path=row.branch_path,
@@ -75,11 +77,11 @@ def inspect_imprint(run: Runtime, payload: dict[str, Any]) -> None:
         run, specimen=specimen, diameter_mm=seal.diameter_mm, before=before, after=after, at=at
     )
     if label is not None:  # this device has no coder: the code is on the label that was stuck on afterwards
-        check = replace(check, codes=(*check.codes, *inspection.codes_on(run, label)))
+        check = replace(check, codes=(*check.codes, *inspection.codes_on(run, seen)))
     later = inspection.look_later(run, before=before, at=at) if token.page_check != "before" else None
     with run.db.write() as db:
         look = inspection.keep_imprint_finding(
-            db, run, at, check, after=label or after, trace_code=row.trace_code or b"", event=leaf.leaf, shown=shown
+            db, run, at, check, after=seen, trace_code=code, event=leaf.leaf, shown=shown
         )
         if later is not None:
             dated = inspection.dated(later, shown=shown[0])
@@ -109,16 +111,12 @@ def old_photo(run: Runtime, payload: dict[str, Any]) -> None:
         projecting.raise_old_photo(db, inspection.finding(db, scope, UUID(payload["finding"])))
 
 
-def _label(db: Session, run: Runtime, scope: Scope, row: Stroke) -> bytes | None:
-    """The photo of the sheet with this stroke's label on it, when the device took one and it is here."""
-    kind = device_events.EventType.LABEL
-    for leaf in ledger.find(db, scope, ref=f"token:{row.token_id.hex()}", entry_type=kind):
-        body = device_events.peek(leaf.leaf).body
-        if not isinstance(body, Label) or (body.copy, leaf.device_id) != (row.stroke, row.device_id):
-            continue
-        if run.blobs.exists(db, body.photo_digest, scope=scope):
-            return run.blobs.get(db, body.photo_digest, scope=scope)
-    return None
+def _label(db: Session, run: Runtime, scope: Scope, row: Stroke) -> tuple[bytes, bytes] | None:
+    """The code on the label that stands for this imprint, and the photo of the sheet with it, once that is here."""
+    label = sheets.label_of(db, row)
+    if label is None or label.label_photo is None or not run.blobs.exists(db, label.label_photo, scope=scope):
+        return None
+    return label.trace_code or b"", run.blobs.get(db, label.label_photo, scope=scope)
 
 
 def _shown(db: Session, scope: Scope, row: Stroke, done: EntryRead) -> tuple[bytes, bytes]:

@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from firmware_protocol import events as device_events
 from firmware_protocol import trace
-from firmware_protocol.events import Done, EventType, Settled
+from firmware_protocol.events import Done, EventType, Label, Settled
 from firmware_protocol.purposes import Purpose
 from server.approvals import service as approvals
 from server.core.runtime import Runtime
@@ -19,6 +19,7 @@ from server.core.scope import Scope
 from server.core.trustfile import TrustFile
 from server.eseals import service as eseals
 from server.events import service as events
+from server.events.schemas import StrokeRead
 from server.ledger import entry_codec
 from server.ledger import service as ledger
 from server.ledger.entry_codec import Entry
@@ -67,12 +68,15 @@ def _advance(run: Runtime) -> bool:
         begin = store.cursor(db).next_index
         found = ledger.leaves(db, first=begin, last=begin + BATCH - 1)
         fresh = [one for leaf in found if (one := _code_of(db, run, leaf)) is not None]
+        labels = [sheet for leaf in found if (sheet := _label_of(db, leaf)) is not None]
     for one in fresh:
         one.row.places = _places(run, one)
     with run.db.write() as db:
         for one in fresh:
             db.merge(one.row)
         db.flush()
+        for label in labels:
+            _stick(db, label)
         for leaf in found:
             if leaf.kind is LeafKind.ENTRY:
                 _apply(db, leaf, entry_codec.peek(leaf.leaf))
@@ -102,6 +106,8 @@ def _of_stroke(db: Session, run: Runtime, leaf: EntryRead, body: Done | Settled)
         raise NotProjected
     request = approvals.request(db, run, Scope.system(leaf.tenant_id), stroke.request_id)
     sure = stroke.state == "done" and stroke.page_check == "before"  # else a person's word makes it known
+    label = events.label_of(db, stroke.token_id, stroke.stroke)
+    beneath = events.beneath_label(db, label.token_id, label.stroke) if label is not None else None
     row = PublicCodeRow(
         code_hash=code_hash(signed),
         short_code=trace.short_code(signed),
@@ -113,10 +119,50 @@ def _of_stroke(db: Session, run: Runtime, leaf: EntryRead, body: Done | Settled)
         copy_number=stroke.copy_number,
         copies=request.copies,
         page=stroke.page,
+        imprints=max(1, len(beneath or ())),
+        label_code=label.short_code or "" if label is not None else "",
         status=Status.KNOWN if sure else Status.NOT_CONFIRMED,
         places=[],
     )
     return _Fresh(row=row, document=request.document_digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sheet:
+    """A label, and the codes of the imprints that it stands for."""
+
+    short_code: str
+    codes: tuple[bytes, ...]
+
+
+def _label_of(db: Session, leaf: EntryRead) -> _Sheet | None:
+    """What the device's photo of a labelled sheet says about codes that are known. Raises: NotProjected."""
+    if leaf.kind is not LeafKind.EVENT or leaf.entry_type is not EventType.LABEL:
+        return None
+    body = device_events.peek(leaf.leaf).body
+    token = tokens.token(db, Scope.system(leaf.tenant_id), body.token_id) if isinstance(body, Label) else None
+    if not isinstance(body, Label) or token is None or token.device_id != leaf.device_id:
+        return None
+    if body.copy > len(token.plan):
+        return None
+    beneath = events.beneath_label(db, body.token_id, body.copy)
+    if beneath is None:
+        raise NotProjected
+    label = events.stroke(db, body.token_id, body.copy)
+    return None if label is None or label.short_code is None else _sheet(label, beneath)
+
+
+def _sheet(label: StrokeRead, beneath: list[StrokeRead]) -> _Sheet:
+    codes = tuple(code_hash(stroke.trace_code) for stroke in beneath if stroke.trace_code is not None)
+    return _Sheet(short_code=label.short_code or "", codes=codes)
+
+
+def _stick(db: Session, sheet: _Sheet) -> None:
+    for hashed in sheet.codes:
+        row = store.code(db, hashed)
+        if row is not None:
+            row.imprints, row.label_code = len(sheet.codes), sheet.short_code
+            db.add(row)
 
 
 def _of_eseal(db: Session, run: Runtime, leaf: EntryRead) -> _Fresh | None:
@@ -231,4 +277,6 @@ def _public_code(row: PublicCodeRow) -> PublicCode:
             )
             for page, line, position, letters, salt, digest in row.places
         ),
+        imprints=row.imprints,
+        label_code=row.label_code,
     )

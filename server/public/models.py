@@ -28,6 +28,10 @@ class PublicCodeRow(SQLModel, table=True):
     copy_number: int
     copies: int
     page: int
+    imprints: int = 1  # on its sheet, that this code stands for: more than one only on a label
+    label_code: str = (
+        ""  # short code of the label on its sheet; "": the device printed this one itself, or there is none
+    )
     status: int  # snapshot.Status
     withdrawn_ms: int = Field(default=0, sa_column=_number())
     sealed_digest: bytes | None = Field(default=None, max_length=32)

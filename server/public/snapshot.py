@@ -2,7 +2,8 @@
 
 COSE_Sign1 with the installation's bundle key. Map: 1 kind (3), 2 made (ms), 3 trust bundle, 4 checkpoint note,
 5 seals [[id, organisation, name, state, state since ms, codes since ms]], 6 codes [[hash, short code, seal id, form,
-time ms, pages, copy, copies, page, status, withdrawn ms, [[page, line, position, letters, salt, digest]]]],
+time ms, pages, copy, copies, page, status, withdrawn ms, [[page, line, position, letters, salt, digest]], imprints,
+short code of the label]],
 7 sealed PDFs [digest].
 No person, title, amount, counterparty or photo is in it.
 """
@@ -71,6 +72,8 @@ class PublicCode:
     status: Status = Status.KNOWN
     withdrawn_ms: int = 0
     places: tuple[Place, ...] = ()
+    imprints: int = 1  # on its sheet, that this code stands for
+    label_code: str = ""  # short code on the label of its sheet, if there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +157,8 @@ def _code_row(code: PublicCode) -> list[Any]:
         int(code.status),
         code.withdrawn_ms,
         places,
+        code.imprints,
+        code.label_code,
     ]
 
 
@@ -184,7 +189,8 @@ def _seal(*row: Any) -> PublicSeal:  # noqa: ANN401 - a CBOR row
 
 
 def _code(*row: Any) -> PublicCode:  # noqa: ANN401 - a CBOR row
-    code_hash, short_code, seal_id, form, time_ms, pages, copy, copies, page, status, withdrawn_ms, places = row
+    code_hash, short_code, seal_id, form, time_ms, pages, copy, copies, page, status, withdrawn_ms, places = row[:12]
+    imprints, label_code = row[12:] or (1, "")  # a snapshot written before there were labels has neither
     names = ("page", "line", "position", "letters", "salt", "digest")
     return PublicCode(
         code_hash=code_hash,
@@ -199,4 +205,6 @@ def _code(*row: Any) -> PublicCode:  # noqa: ANN401 - a CBOR row
         status=Status(status),
         withdrawn_ms=withdrawn_ms,
         places=tuple(Place(**dict(zip(names, place, strict=True))) for place in places),
+        imprints=imprints,
+        label_code=label_code,
     )

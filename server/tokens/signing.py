@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from firmware_protocol import tokens
 from firmware_protocol.purposes import Purpose
+from server.approvals import service as approvals
 from server.approvals.schemas import RequestRead
 from server.core.runtime import Runtime
 from server.devices import service as devices
@@ -45,6 +46,12 @@ class Order:
     @property
     def life_s(self) -> int:
         return tokens.MAX_LIFE_S if self.voucher_counter is None else VOUCHER_LIFE_S
+
+    @property
+    def sheets(self) -> tuple[tuple[int, int], ...]:
+        """(copy, page) of each stroke, in the order of the token."""
+        by_index = {stroke.index: stroke for stroke in approvals.plan(self.request)}
+        return tuple((by_index[index].copy, by_index[index].page) for index in self.way.plan)
 
     def refs(self, token_id: bytes) -> dict[str, object]:
         return {
@@ -150,6 +157,7 @@ def _record(db: Session, run: Runtime, order: Order, *, token_id: bytes, signed:
             "operator": order.keeper.operator,
             "nonce": order.nonce,
             "request_digest": order.request.digest or b"",
+            "plan": [list(sheet) for sheet in order.sheets],
         },
         private={"keeper": order.keeper.id},
     )

@@ -272,41 +272,6 @@ def test_a_faint_last_imprint_is_found_after_the_job_seemed_done() -> None:
     assert (session.step, done) == (Step.CONTINUE, [Do.SPOIL, Do.CONTINUE])
 
 
-# Labels
-
-
-def test_each_label_is_printed_stuck_and_photographed_after_the_strokes() -> None:
-    stickers = (Sticker(token_id=TOKEN, stroke=1, copy=1),)
-    session, _ = after(
-        replace(STARTED, strokes=1), STILL, PhotoTaken(), MATCH, LatchFree(), LabelsOwed(stickers=stickers)
-    )
-    session, done = after(StrokeDone(stroke=1), session=session)
-    assert (session.step, done) == (Step.LABEL, [Do.PRINT])
-    assert after(EMPTY, STILL, session=session)[1] == [], "there is no label to photograph yet"
-    session, done = after(LabelPrinted(stroke=1), EMPTY, STILL, session=session)
-    assert done == [Do.LABEL]
-    assert after(LabelEnded(stroke=1, confirmed=True), session=session)[0].step is Step.DONE
-
-
-def test_a_bad_imprint_is_asked_about_before_its_label_is_stuck_on() -> None:
-    stickers = (Sticker(token_id=TOKEN, stroke=1, copy=1),)
-    pressed = (replace(STARTED, strokes=1), STILL, PhotoTaken(), MATCH, LatchFree(), LabelsOwed(stickers=stickers))
-    session, _ = after(*pressed, StrokeDone(stroke=1), LabelPrinted(stroke=1), FAINT)
-    assert session.step is Step.REDO
-    assert after(RedoChosen(spoil=False), session=session)[0].step is Step.LABEL
-    spoiled, done = after(RedoChosen(spoil=True), SheetSpoiled(accepted=True), session=session)
-    assert (spoiled.step, spoiled.stickers, done) == (Step.CONTINUE, (), [Do.SPOIL, Do.CONTINUE])
-
-
-def test_a_label_that_cannot_be_printed_leaves_the_job_stamped_label_missing() -> None:
-    stickers = (Sticker(token_id=TOKEN, stroke=1, copy=1),)
-    started = (replace(STARTED, strokes=1), STILL, PhotoTaken(), MATCH, LatchFree(), LabelsOwed(stickers=stickers))
-    session, _ = after(*started, StrokeDone(stroke=1), WentWrong(code="out_of_labels", text="No labels."))
-    assert (session.step, session.text) == (Step.LABEL, "No labels.")
-    session, _ = after(LabelEnded(stroke=1, confirmed=False), session=session)
-    assert (session.step, session.stickers[0].state) == (Step.DONE, "unconfirmed")
-
-
 # Alarm and service
 
 
@@ -356,8 +321,8 @@ facts = st.sampled_from(
         SheetSpoiled(accepted=True),
         SheetSpoiled(accepted=False),
         LabelsOwed(stickers=(Sticker(token_id=TOKEN, stroke=1, copy=1),)),
-        LabelPrinted(stroke=1),
-        LabelEnded(stroke=1, confirmed=True),
+        LabelPrinted(token_id=TOKEN, stroke=1),
+        LabelEnded(token_id=TOKEN, stroke=1, confirmed=True),
         GrantClosed(cause="by_keeper"),
         ExtraStrokes(strokes=1),
         AlarmExplained(),

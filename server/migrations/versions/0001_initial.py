@@ -484,6 +484,8 @@ def upgrade() -> None:
         sa.Column("copy_number", sa.Integer(), nullable=False),
         sa.Column("copies", sa.Integer(), nullable=False),
         sa.Column("page", sa.Integer(), nullable=False),
+        sa.Column("imprints", sa.Integer(), nullable=False),
+        sa.Column("label_code", sa.String(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("withdrawn_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("sealed_digest", sa.LargeBinary(), nullable=True),
@@ -601,6 +603,7 @@ def upgrade() -> None:
         sa.Column("before_photo", sa.LargeBinary(), nullable=True),
         sa.Column("after_preview", sa.LargeBinary(), nullable=True),
         sa.Column("after_photo", sa.LargeBinary(), nullable=True),
+        sa.Column("label_photo", sa.LargeBinary(), nullable=True),
         sa.Column("trace_code", sa.LargeBinary(), nullable=True),
         sa.Column("short_code", sa.String(), nullable=True),
         sa.Column("seen_leaf", sa.LargeBinary(), nullable=True),
@@ -664,6 +667,8 @@ def upgrade() -> None:
         sa.Column("tamper", sa.String(), nullable=True),
         sa.Column("heads_known", sa.Boolean(), nullable=False),
         sa.Column("paired_seq", sa.Integer(), nullable=False),
+        sa.Column("passkey_seq", sa.Integer(), nullable=False),
+        sa.Column("features", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("device_id"),
@@ -831,6 +836,26 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash"),
     )
     op.create_index(op.f("ix_login_session_person_id"), "login_session", ["person_id"], unique=False)
+    op.create_table(
+        "passkey",
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("branch_path", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.String(), nullable=False),
+        sa.Column("gateway_id", sa.String(), nullable=False),
+        sa.Column("rp_id", sa.String(), nullable=False),
+        sa.Column("credential_id", sa.LargeBinary(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("confirmed_at", db.UtcDateTime(), nullable=True),
+        sa.Column("revoked_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_passkey_credential", "passkey", ["tenant_id", "credential_id"], unique=False)
+    op.create_index(op.f("ix_passkey_person_id"), "passkey", ["person_id"], unique=False)
     op.create_table(
         "role_grant",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -1121,6 +1146,9 @@ def downgrade() -> None:
     op.drop_table("stamp_request")
     op.drop_index(op.f("ix_role_grant_person_id"), table_name="role_grant")
     op.drop_table("role_grant")
+    op.drop_index(op.f("ix_passkey_person_id"), table_name="passkey")
+    op.drop_index("ix_passkey_credential", table_name="passkey")
+    op.drop_table("passkey")
     op.drop_index(op.f("ix_login_session_person_id"), table_name="login_session")
     op.drop_table("login_session")
     op.drop_index("ix_login_link_expires", table_name="login_link")

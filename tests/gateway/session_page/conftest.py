@@ -101,7 +101,7 @@ class ScriptedDevice:
 
     def leave(self) -> None:
         self.asked.append("leave")
-        self.step(happened.LabelEnded(stroke=1, confirmed=False))
+        self.step(happened.LabelEnded(token_id=TOKEN, stroke=1, confirmed=False))
 
 
 @dataclass

@@ -47,7 +47,9 @@ class Site:
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
-        for number, name in enumerate(("known", "withdrawn", "not_confirmed", "disputed", "unrecorded")):
+        for number, name in enumerate(
+            ("known", "withdrawn", "not_confirmed", "disputed", "unrecorded", "label", "under")
+        ):
             self.codes[name] = self.signed(counter=50 + number)
         self.publish()
         self.app = create_app(self.run, snapshot=self.path, workers=self.judges)
@@ -90,6 +92,8 @@ class Site:
                 self._code("withdrawn", status=Status.WITHDRAWN, withdrawn_ms=now * 1000),
                 self._code("not_confirmed", status=Status.NOT_CONFIRMED),
                 self._code("disputed", seal="disputed"),
+                self._code("label", imprints=3, label="label"),
+                self._code("under", imprints=3, label="label"),
             ),
         )
         signed = sign(snapshot, key=run.keys.signer(key))
@@ -115,6 +119,8 @@ class Site:
         status: Status = Status.KNOWN,
         withdrawn_ms: int = 0,
         places: bool = False,
+        imprints: int = 1,
+        label: str = "",
     ) -> PublicCode:
         code_hash = hashlib.sha256(self.codes[name]).digest()
         return PublicCode(
@@ -130,4 +136,6 @@ class Site:
             status=status,
             withdrawn_ms=withdrawn_ms,
             places=choose(PAGES, seed=code_hash, salt=SeededRng(1).token_bytes) if places else (),
+            imprints=imprints,
+            label_code=trace.short_code(self.codes[label]) if label else "",
         )

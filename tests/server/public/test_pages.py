@@ -52,6 +52,16 @@ def test_the_facts_to_compare_and_nothing_else(site: Site) -> None:
     assert 'class="verdict known"' in page
 
 
+def test_a_label_says_how_many_imprints_it_stands_for(site: Site) -> None:
+    label = site.client().get(site.url("label")).text
+    assert "3 on this sheet; the one code on its label stands for all of them" in label
+    assert "Code on the label" not in label
+    under = site.client().get(site.url("under")).text
+    assert trace.short_code(site.codes["label"]) in under
+    assert "Code on the label" in under
+    assert "on this sheet" not in site.client().get(site.url("known")).text
+
+
 def test_every_answer_is_fenced_in(site: Site) -> None:
     client = site.client()
     for path in ("/", site.url("known"), "/V/nonsense", "/checkpoint", "/trust.cose", "/absent"):
