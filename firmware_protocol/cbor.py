@@ -22,6 +22,21 @@ def encode(value: Any) -> bytes:  # noqa: ANN401 - any CBOR value
     return cbor2.dumps(value, canonical=True)
 
 
+def encode_in_order(value: Any) -> bytes:  # noqa: ANN401 - as above
+    """As `encode`, in half the time, of a value whose maps hold their keys in order already (labelled.to_map)."""
+    return cbor2.dumps(value)
+
+
+def byte_string(data: bytes) -> bytes:
+    """As `encode`, of bytes."""
+    size = len(data)
+    if size < 24:
+        return bytes((0x40 + size,)) + data
+    if size < 256:
+        return bytes((0x58, size)) + data
+    return encode(data)
+
+
 def decode(data: bytes) -> Any:  # noqa: ANN401 - any CBOR value
     """Raises: Malformed, when the bytes are not the deterministic encoding of an allowed value."""
     try:

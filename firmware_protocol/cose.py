@@ -63,9 +63,9 @@ def key_id(public_key: bytes) -> bytes:
 
 
 def sign1(payload: bytes, *, key: SigningKey, purpose: Purpose) -> bytes:
-    protected = cbor.encode({_ALG: ED25519, _KID: key_id(key.public_key)})
-    signature = key.sign(_to_be_signed(protected, payload, purpose))
-    return _TAG_SIGN1 + cbor.encode([protected, {}, payload, signature])
+    head = _HEAD + key_id(key.public_key)
+    signature = key.sign(_to_be_signed(head[_AT_PROTECTED:], payload, purpose))
+    return head + b"\xa0" + cbor.byte_string(payload) + cbor.byte_string(signature)
 
 
 def parse1(data: bytes) -> Sign1:
@@ -84,7 +84,7 @@ def _parse_exact(data: bytes) -> Sign1 | None:
     end = len(data) - SIGNATURE_SIZE - 2
     if end < at or data[end : end + 2] != b"\x58\x40":
         return None
-    if data[_AT_PAYLOAD - 1 : end] != _string(data[at:end]):  # another length, or not the shortest way to say it
+    if data[_AT_PAYLOAD - 1 : end] != cbor.byte_string(data[at:end]):  # another length, or not the shortest way
         return None
     return Sign1(
         protected=data[_AT_PROTECTED:_AT_UNPROTECTED],
@@ -148,17 +148,7 @@ def keyring(*public_keys: bytes) -> dict[bytes, bytes]:
 
 
 def _to_be_signed(protected: bytes, payload: bytes, purpose: Purpose) -> bytes:
-    return b"\x84\x6aSignature1" + _string(protected) + _AAD[purpose] + _string(payload)
+    return b"\x84\x6aSignature1" + cbor.byte_string(protected) + _AAD[purpose] + cbor.byte_string(payload)
 
 
-def _string(data: bytes) -> bytes:
-    """A CBOR byte string."""
-    size = len(data)
-    if size < 24:
-        return bytes((0x40 + size,)) + data
-    if size < 256:
-        return bytes((0x58, size)) + data
-    return cbor.encode(data)
-
-
-_AAD: Final = {purpose: _string(purpose.aad) for purpose in Purpose}
+_AAD: Final = {purpose: cbor.byte_string(purpose.aad) for purpose in Purpose}

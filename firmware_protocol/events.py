@@ -351,7 +351,7 @@ class Event:
 
 
 _BODY_LABEL: Final = 11
-
+_TIME_LABEL: Final = 12
 
 _HEADER: Final = patterns.Pattern(Header)
 _AT_BODY: Final = bytes([_BODY_LABEL])
@@ -367,8 +367,12 @@ def sign(event: Event, *, key: SigningKey) -> bytes:
     """Raises: Malformed, when body and type differ or the event would not fit MAX_EVENT."""
     if type_of(event.body) is not event.header.event_type:
         raise Malformed(f"a {type(event.body).__name__} is not a {event.header.event_type.name}")
-    payload = {**to_map(event.header), _BODY_LABEL: to_map(event.body)}
-    signed = cose.sign1(cbor.encode(payload), key=key, purpose=Purpose.EVENT)
+    payload = to_map(event.header)
+    time_ms = payload.pop(_TIME_LABEL, None)
+    payload[_BODY_LABEL] = to_map(event.body)
+    if time_ms is not None:
+        payload[_TIME_LABEL] = time_ms
+    signed = cose.sign1(cbor.encode_in_order(payload), key=key, purpose=Purpose.EVENT)
     if len(signed) > MAX_EVENT:
         raise Malformed(f"event has {len(signed)} bytes, at most {MAX_EVENT}")
     return signed

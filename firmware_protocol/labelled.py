@@ -27,6 +27,7 @@ class _Field:
     size: int | None
     most: int | None
     fits: Callable[[Any], bool]  # quickly true for a plain value that may stay as it is; `_typed` decides the rest
+    item: "_Field | None"  # of an array: what each of its items must be
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class _Plan:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Shape:
-    """All that can be said of a map of plain values from its labels: one comparison instead of one a field."""
+    """All that can be said of a map from its labels: one comparison instead of one a field."""
 
     names: tuple[str, ...]
     kinds: tuple[type, ...]  # of the labels, then of the values
@@ -49,6 +50,7 @@ class _Shape:
     sizes: tuple[tuple[int, int], ...]  # place, exact length
     mosts: tuple[tuple[int, int], ...]  # place, longest
     enums: tuple[tuple[int, Mapping[int, IntEnum]], ...]  # place, what a number means
+    deeper: tuple[_Field, ...]  # arrays and maps
 
 
 _MOST_SHAPES = 64
@@ -64,7 +66,7 @@ def label(number: int, *, size: int | None = None, most: int | None = None, opti
 
 
 def to_map(value: Any) -> dict[int, Any]:  # noqa: ANN401 - any labelled dataclass
-    """Absent optional fields are left out."""
+    """Absent optional fields are left out; labels rise."""
     out: dict[int, Any] = {}
     for field in fields_of(type(value)):
         item = getattr(value, field.name)
@@ -84,6 +86,8 @@ def from_map(cls: type[T], data: Mapping[int, Any]) -> T:
     if shape is not None:
         arguments = _quickly(shape, data)
         if arguments is not None:
+            for field in shape.deeper:
+                arguments[field.name] = _typed(cls.__name__, field, field.kind, arguments[field.name])
             return cls(**arguments)
     return _from_map_slowly(cls, plan, data)
 
@@ -103,14 +107,12 @@ def _from_map_slowly(cls: type[T], plan: "_Plan", data: Mapping[int, Any]) -> T:
         if field.name not in arguments:
             raise Malformed(f"{cls.__name__} lacks label {field.number} ({field.name})")
     if len(plan.shapes) < _MOST_SHAPES and len(arguments) == len(data):
-        shape = _shape_of([plan.fields[number] for number in data])
-        if shape is not None:
-            plan.shapes[tuple(data)] = shape
+        plan.shapes[tuple(data)] = _shape_of([plan.fields[number] for number in data])
     return cls(**arguments)
 
 
 def _quickly(shape: _Shape, data: Mapping[int, Any]) -> dict[str, Any] | None:
-    """The arguments, or None when a value does not fit or needs a closer look."""
+    """The arguments, with arrays and maps as they came; None when a value does not fit."""
     values = list(data.values())
     if (*map(type, data), *map(type, values)) != shape.kinds:
         return None
@@ -130,25 +132,32 @@ def _quickly(shape: _Shape, data: Mapping[int, Any]) -> dict[str, Any] | None:
     return dict(zip(shape.names, values, strict=True))
 
 
-def _shape_of(fields: list[_Field]) -> _Shape | None:
-    """None when one of them is more than a number, a truth, bytes or text."""
+def _shape_of(fields: list[_Field]) -> _Shape:
     enums = [
         (place, {int(member): member for member in field.kind})
         for place, field in enumerate(fields)
         if isinstance(field.kind, type) and issubclass(field.kind, IntEnum)
     ]
     enumerated = {place for place, _ in enums}
-    kinds = [int if place in enumerated else field.kind for place, field in enumerate(fields)]
-    if not all(kind in (int, bool, bytes, str) for kind in kinds):
-        return None
+    deeper = {place: _container(field.kind) for place, field in enumerate(fields) if _container(field.kind)}
+    kinds = [int if place in enumerated else deeper.get(place) or field.kind for place, field in enumerate(fields)]
+    plain = [(place, field) for place, field in enumerate(fields) if place not in deeper]
     return _Shape(
         names=tuple(field.name for field in fields),
         kinds=(*(int for _ in fields), *kinds),
         numbers=tuple(place for place, kind in enumerate(kinds) if kind is int and place not in enumerated),
-        sizes=tuple((place, field.size) for place, field in enumerate(fields) if field.size is not None),
-        mosts=tuple((place, field.most) for place, field in enumerate(fields) if field.most is not None),
+        sizes=tuple((place, field.size) for place, field in plain if field.size is not None),
+        mosts=tuple((place, field.most) for place, field in plain if field.most is not None),
         enums=tuple(enums),
+        deeper=tuple(fields[place] for place in deeper),
     )
+
+
+def _container(kind: Any) -> type | None:  # noqa: ANN401 - a type or alias
+    """What CBOR has for an array or a labelled class; None for a plain value."""
+    if get_origin(kind) is tuple:
+        return list
+    return dict if dataclasses.is_dataclass(kind) else None
 
 
 def _no_label(cls: type, plan: "_Plan", data: Mapping[int, Any]) -> Malformed:
@@ -175,7 +184,7 @@ def _plain(item: Any) -> Any:  # noqa: ANN401
 def _typed(owner: str, field: _Field, kind: Any, raw: Any) -> Any:  # noqa: ANN401
     where = f"{owner}.{field.name}"
     if get_origin(kind) is tuple:
-        return _typed_tuple(where, field, get_args(kind)[0], raw)
+        return _typed_tuple(where, field, raw)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(raw, dict):
             raise Malformed(f"{where} must be a map")
@@ -200,13 +209,13 @@ def _typed_enum(where: str, kind: type[IntEnum], raw: Any) -> IntEnum:  # noqa: 
         raise UnknownClaim(f"{where} has no value {raw}") from error
 
 
-def _typed_tuple(where: str, field: _Field, kind: Any, raw: Any) -> tuple[Any, ...]:  # noqa: ANN401
-    if not isinstance(raw, list):
+def _typed_tuple(where: str, field: _Field, raw: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    item = field.item
+    if item is None or not isinstance(raw, list):
         raise Malformed(f"{where} must be an array")
     if field.most is not None and len(raw) > field.most:
         raise Malformed(f"{where} has {len(raw)} items, at most {field.most}")
-    inner = dataclasses.replace(field, most=None)
-    return tuple(_typed(where, inner, kind, item) for item in raw)
+    return tuple([each if item.fits(each) else _typed(where, item, item.kind, each) for each in raw])
 
 
 def _check_size(where: str, field: _Field, length: int) -> None:
@@ -217,7 +226,7 @@ def _check_size(where: str, field: _Field, length: int) -> None:
 
 
 def fields_of(cls: type) -> tuple[_Field, ...]:
-    """What the class's labels say, in the order of its fields."""
+    """What the class's labels say, in the order of their numbers."""
     return _cached_fields(cls)
 
 
@@ -237,8 +246,15 @@ def _cached_fields(cls: Any) -> tuple[_Field, ...]:  # noqa: ANN401 - mypy does 
             optional = True
         meta = field.metadata
         size, most = meta["size"], meta["most"]
-        fields.append(_Field(field.name, meta["number"], kind, optional, size, most, _quick_check(kind, size, most)))
-    return tuple(fields)
+        fields.append(_field(field.name, meta["number"], kind, optional=optional, size=size, most=most))
+    return tuple(sorted(fields, key=lambda field: field.number))
+
+
+def _field(name: str, number: int, kind: Any, *, optional: bool, size: int | None, most: int | None) -> _Field:  # noqa: ANN401
+    item = None
+    if get_origin(kind) is tuple:
+        item = _field(name, number, get_args(kind)[0], optional=False, size=size, most=None)
+    return _Field(name, number, kind, optional, size, most, _quick_check(kind, size, most), item)
 
 
 @cache

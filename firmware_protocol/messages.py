@@ -138,7 +138,7 @@ class Envelope:
 
 def encode(message: Message, *, msg_id: int) -> bytes:
     """Raises: Malformed, when the message would not fit MAX_MESSAGE."""
-    data = cbor.encode([VERSION, TYPE_OF[type(message)], msg_id, to_map(message)])
+    data = cbor.encode_in_order([VERSION, TYPE_OF[type(message)], msg_id, to_map(message)])
     if len(data) > MAX_MESSAGE:
         raise Malformed(f"{type(message).__name__} has {len(data)} bytes, at most {MAX_MESSAGE}")
     return data

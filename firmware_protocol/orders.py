@@ -134,7 +134,7 @@ PURPOSE_OF: Final[dict[type, Purpose]] = {
 
 def sign(order: Permit | Receipt | SignedTime | Policy | Roster, *, key: SigningKey) -> bytes:
     """Raises: Malformed, when a roster part would not fit one message."""
-    signed = cose.sign1(cbor.encode(to_map(order)), key=key, purpose=PURPOSE_OF[type(order)])
+    signed = cose.sign1(cbor.encode_in_order(to_map(order)), key=key, purpose=PURPOSE_OF[type(order)])
     if isinstance(order, Roster) and len(signed) > MAX_ROSTER:
         raise Malformed(f"roster part has {len(signed)} bytes, at most {MAX_ROSTER}")
     return signed

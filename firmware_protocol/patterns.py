@@ -30,7 +30,7 @@ class Pattern(Generic[T]):
     """Reads maps that are a `cls`. Raises: ValueError for a class that holds more than plain values."""
 
     def __init__(self, cls: type[T]) -> None:
-        fields = sorted(fields_of(cls), key=lambda field: field.number)
+        fields = fields_of(cls)
         if len(fields) >= _SHORT or any(field.number >= _SHORT for field in fields):
             raise ValueError(f"{cls.__name__} has labels of two bytes")
         self._cls = cls

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from typing import TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from device_sim.core.memory import (
     COUNTER_SENSOR,
@@ -25,6 +25,12 @@ from firmware_protocol.labelled import from_map
 from firmware_protocol.orders import ORDER_PURPOSES, Policy, Receipt, Roster, ServiceKind, Terms
 from firmware_protocol.reasons import Reason
 from firmware_protocol.tokens import Mode
+
+Changes: TypeAlias = dict[str, Any]
+"""Fields of Memory that an event changes: all are put in at once, a copy of Memory being what costs."""
+
+_IDLE: Final = Changes(strokes_used=0, page=None, captures=None, swept=None, sweep_done=None)
+"""No grant and no sample: nothing of it counts for the next."""
 
 
 def remember(memory: Memory, record: Record) -> Memory:
@@ -82,113 +88,113 @@ def _after_roster(memory: Memory, roster: Roster) -> Memory:
 def _after_event(memory: Memory, signed: bytes, attachment: bytes | None) -> Memory:
     event = events.peek(signed)
     chain_hash = hashlib.sha256(signed).digest()
-    chained = dataclasses.replace(
-        memory,
-        generation=event.header.generation,
-        boot=event.header.boot,
-        seq=event.header.seq,
-        chain_hash=chain_hash,
-        past=(*memory.past, chain_hash[:8])[-PAST_HASHES:],
-        counted=event.header.counter if memory.boot == 0 else memory.counted,  # the first event of its life
-    )
-    return _after_duty(_after_orders(_after_stroke(chained, event), event, attachment), event)
+    if memory.boot == 0:  # the first event of its life
+        memory = dataclasses.replace(memory, counted=event.header.counter)
+    chained: Changes = {
+        "generation": event.header.generation,
+        "boot": event.header.boot,
+        "seq": event.header.seq,
+        "chain_hash": chain_hash,
+        "past": (*memory.past, chain_hash[:8])[-PAST_HASHES:],
+    }
+    means = _after_stroke(memory, event) or _after_orders(memory, event, attachment) or _after_duty(memory, event)
+    return dataclasses.replace(memory, **chained, **means)
 
 
-def _after_stroke(memory: Memory, event: Event) -> Memory:  # noqa: PLR0911 - one case, one return
+def _after_stroke(memory: Memory, event: Event) -> Changes:  # noqa: PLR0911 - one case, one return
     """Events that move the count."""
     counter = event.header.counter
     match event.body:
         case events.Intent(stroke=stroke, page=page):
             intent = OpenIntent(stroke=stroke, counter=counter)
-            return dataclasses.replace(memory, intent=intent, page=page if memory.page is None else memory.page)
+            return Changes(intent=intent, page=page if memory.page is None else memory.page)
         case events.Done(preview_digest=preview, photo_digest=photo, trace_code=code) as done:
-            used = _with_code(_used(memory, counted=memory.counted + 1), done.token_id, done.stroke, code)
-            return dataclasses.replace(used, photos=_with(memory.photos, preview, photo))
+            used = _used(memory, counted=memory.counted + 1) | _with_code(memory, done.token_id, done.stroke, code)
+            return used | Changes(photos=_with(memory.photos, preview, photo))
         case events.Settled(outcome=Outcome.RECOVERED) as settled:
             used = _used(memory, counted=memory.counted + 1)
-            return _with_code(used, settled.token_id, settled.stroke, settled.trace_code)
+            return used | _with_code(memory, settled.token_id, settled.stroke, settled.trace_code)
         case events.Settled(outcome=Outcome.UNKNOWN) | events.Cancelled(returned=False):
             return _used(memory, counted=counter)
         case events.Settled(outcome=Outcome.ABORTED) | events.Cancelled(returned=True):
-            return dataclasses.replace(memory, intent=None)
+            return Changes(intent=None)
         case events.ExtraStroke(strokes=strokes):
-            return dataclasses.replace(memory, counted=memory.counted + strokes)
+            return Changes(counted=memory.counted + strokes)
         case events.Sensor(sensor=sensor) if sensor == COUNTER_SENSOR:
-            return dataclasses.replace(memory, counted=counter)
+            return Changes(counted=counter)
         case _:
             return _after_photo(memory, event)
 
 
-def _after_photo(memory: Memory, event: Event) -> Memory:
+def _after_photo(memory: Memory, event: Event) -> Changes:
     """Events that only name a photo."""
     match event.body:
         case events.PageSeen() as seen:
             return _seen(memory, seen)
         case events.Spoiled(preview_digest=preview, photo_digest=photo):
-            return dataclasses.replace(memory, photos=_with(memory.photos, preview, photo))
+            return Changes(photos=_with(memory.photos, preview, photo))
         case events.Label(preview_digest=preview, photo_digest=photo):
             known = (photo,) if preview is None else (preview, photo)
-            return dataclasses.replace(memory, photos=_with(memory.photos, *known))
+            return Changes(photos=_with(memory.photos, *known))
         case _:
-            return memory
+            return {}
 
 
-def _after_orders(memory: Memory, event: Event, attachment: bytes | None) -> Memory:  # noqa: PLR0911 - as above
+def _after_orders(memory: Memory, event: Event, attachment: bytes | None) -> Changes:  # noqa: PLR0911 - as above
     """Events that change what the device may do."""
     match event.body:
         case events.Grant(token_id=token_id) if attachment is not None:
             return _granted(memory, token_id, attachment)
         case events.Closed():
-            return _idle(dataclasses.replace(memory, token=None))
+            return _IDLE | Changes(token=None)
         case events.Paired() if attachment is not None:
             terms = from_map(Terms, cbor.decode_map(attachment))
-            return dataclasses.replace(memory, terms=terms, issuers=terms.issuer_keys)
+            return Changes(terms=terms, issuers=terms.issuer_keys)
         case events.PolicySet() if attachment is not None:
             return _ordered(memory, attachment)
         case events.TimeSet(unix_ms=unix_ms):
-            return dataclasses.replace(memory, floor_ms=max(memory.floor_ms, unix_ms))
+            return Changes(floor_ms=max(memory.floor_ms, unix_ms))
         case events.HeadChanged(slot=slot, new_head=head):
             heads = tuple(head or NO_HEAD if at == slot else old for at, old in enumerate(memory.heads))
-            return dataclasses.replace(memory, heads=heads)
+            return Changes(heads=heads)
         case events.Tamper():
-            return dataclasses.replace(memory, tampered=True)
+            return Changes(tampered=True)
         case _:
-            return memory
+            return {}
 
 
-def _after_duty(memory: Memory, event: Event) -> Memory:  # noqa: PLR0911 - as above
+def _after_duty(memory: Memory, event: Event) -> Changes:  # noqa: PLR0911 - as above
     """Events about the people at the device, and about services."""
     match event.body:
         case events.Boot():
-            return dataclasses.replace(memory, operator=None, operator_method=None)
+            return Changes(operator=None, operator_method=None)
         case events.Operator(present=True) as here:
             return _signed_in(memory, here)
         case events.Operator(present=False):
-            return dataclasses.replace(memory, operator=None, operator_method=None)
+            return Changes(operator=None, operator_method=None)
         case events.Refusal(reason=Reason.WRONG_OPERATOR):
-            return dataclasses.replace(memory, wrong_tries=(memory.wrong_tries or 0) + 1)
+            return Changes(wrong_tries=(memory.wrong_tries or 0) + 1)
         case events.PagesSwept(seen=seen, expected=expected):
-            return dataclasses.replace(memory, sweep_done=seen >= expected)
+            return Changes(sweep_done=seen >= expected)
         case events.Service(kind=ServiceKind.CLEAR_TAMPER):
-            return dataclasses.replace(memory, tampered=False)
+            return Changes(tampered=False)
         case events.Service(stage=ServiceStage.BEGUN):
-            return memory  # POLICY_SET before it carries the order
+            return {}  # POLICY_SET before it carries the order
         case events.Service():
-            return _idle(dataclasses.replace(memory, service=None))
+            return _IDLE | Changes(service=None)
         case events.Reset():
-            released = dataclasses.replace(memory, terms=None, operator=None, operator_method=None, service=None)
-            return dataclasses.replace(released, roster=None, passkeys=None, released_seq=event.header.seq)
+            people = Changes(operator=None, operator_method=None, roster=None, passkeys=None)
+            return people | Changes(terms=None, service=None, released_seq=event.header.seq)
         case _:
-            return memory
+            return {}
 
 
-def _signed_in(memory: Memory, here: events.Operator) -> Memory:
+def _signed_in(memory: Memory, here: events.Operator) -> Changes:
     counts = memory.sign_counts or ()
     if here.credential is not None and here.sign_count:
         others = tuple(seen for seen in counts if seen.credential != here.credential)
         counts = (*others, SignCount(credential=here.credential, count=here.sign_count))[-SIGN_COUNTS:]
-    return dataclasses.replace(
-        memory,
+    return Changes(
         operator=here.operator,
         operator_method=here.method,
         wrong_tries=None,
@@ -196,28 +202,22 @@ def _signed_in(memory: Memory, here: events.Operator) -> Memory:
     )
 
 
-def _idle(memory: Memory) -> Memory:
-    """No grant and no sample: nothing of it counts for the next."""
-    return dataclasses.replace(memory, strokes_used=0, page=None, captures=None, swept=None, sweep_done=None)
-
-
-def _seen(memory: Memory, seen: events.PageSeen) -> Memory:
+def _seen(memory: Memory, seen: events.PageSeen) -> Changes:
     """A sweep's photo of the same page again takes the place of the one before."""
-    after = dataclasses.replace(memory, photos=_with(memory.photos, seen.preview_digest, seen.photo_digest))
+    after = Changes(photos=_with(memory.photos, seen.preview_digest, seen.photo_digest))
     token = memory.open_token()
     if token is None or token.token_id != seen.token_id:
         return after
     if seen.stroke == 0 and seen.page is not None:
-        return dataclasses.replace(after, swept=(*(memory.swept or ())[: seen.page - 1], seen.photo_digest))
+        return after | Changes(swept=(*(memory.swept or ())[: seen.page - 1], seen.photo_digest))
     if Mode.STRADDLE in token.seal.mode:
-        return dataclasses.replace(after, captures=(*(memory.captures or ()), seen.photo_digest))
+        return after | Changes(captures=(*(memory.captures or ()), seen.photo_digest))
     return after
 
 
-def _granted(memory: Memory, token_id: bytes, signed_token: bytes) -> Memory:
+def _granted(memory: Memory, token_id: bytes, signed_token: bytes) -> Changes:
     token = tokens.read(cose.parse1(signed_token).payload)
-    return dataclasses.replace(
-        _idle(memory),
+    return _IDLE | Changes(
         token=signed_token,
         voucher_counter=memory.voucher_counter if token.seal.voucher_counter is None else token.seal.voucher_counter,
         spent=(*memory.spent, token_id)[-SPENT_TOKENS:],
@@ -226,7 +226,7 @@ def _granted(memory: Memory, token_id: bytes, signed_token: bytes) -> Memory:
     )
 
 
-def _ordered(memory: Memory, signed_policy: bytes) -> Memory:
+def _ordered(memory: Memory, signed_policy: bytes) -> Changes:
     """Whether its key was allowed to say this was checked before it was written (checks.check_policy)."""
     parts = cose.parse1(signed_policy)
     policy = from_map(Policy, cbor.decode_map(parts.payload))
@@ -235,8 +235,7 @@ def _ordered(memory: Memory, signed_policy: bytes) -> Memory:
     issuers = memory.issuers
     if policy.next_issuer_keys is not None:
         issuers = (*issuers[-len(ORDER_PURPOSES) :], *policy.next_issuer_keys)
-    return dataclasses.replace(
-        memory,
+    return Changes(
         epoch=max(memory.epoch, policy.epoch),
         policy_epoch=policy.epoch,
         policy_digest=hashlib.sha256(signed_policy).digest(),
@@ -271,16 +270,16 @@ def _service(memory: Memory, policy: Policy, order_digest: bytes) -> OpenService
     )
 
 
-def _used(memory: Memory, *, counted: int) -> Memory:
-    return dataclasses.replace(memory, intent=None, counted=counted, strokes_used=memory.strokes_used + 1)
+def _used(memory: Memory, *, counted: int) -> Changes:
+    return Changes(intent=None, counted=counted, strokes_used=memory.strokes_used + 1)
 
 
 def _with(photos: tuple[bytes, ...], *digests: bytes) -> tuple[bytes, ...]:
     return (*photos, *(digest for digest in digests if digest not in photos))
 
 
-def _with_code(memory: Memory, token_id: bytes, stroke: int, code: bytes | None) -> Memory:
+def _with_code(memory: Memory, token_id: bytes, stroke: int, code: bytes | None) -> Changes:
     if code is None:
-        return memory
+        return {}
     past = PastCode(token_id=token_id, stroke=stroke, code=code)
-    return dataclasses.replace(memory, codes=(*(memory.codes or ()), past)[-PAST_CODES:])
+    return Changes(codes=(*(memory.codes or ()), past)[-PAST_CODES:])

@@ -1,6 +1,7 @@
 """What the device remembers across power cuts: a fold over the records of its journal, and nothing else."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from device_sim.core.records import Kind, Record
@@ -123,7 +124,7 @@ class Memory:
 
     def open_token(self) -> Token | None:
         """The token of the open grant; it was verified before it was written."""
-        return None if self.token is None else tokens.read(cose.parse1(self.token).payload)
+        return None if self.token is None else _token_in(self.token)
 
     @property
     def work(self) -> Work | None:
@@ -131,8 +132,7 @@ class Memory:
         if self.service is not None:
             service = self.service
             return Work.sample(service.order_digest, slot=service.slot, head_id=service.head)
-        token = self.open_token()
-        return None if token is None else Work.granted(token)
+        return None if self.token is None else _work_for(self.token)
 
     @property
     def people(self) -> tuple[Entry, ...]:
@@ -161,6 +161,16 @@ class Memory:
         """The first 8 bytes of the chain hash of event `seq`, None when it is too long ago or not there yet."""
         back = self.seq - seq
         return self.past[-1 - back] if 0 <= back < len(self.past) else None
+
+
+@lru_cache(maxsize=8)
+def _token_in(signed: bytes) -> Token:
+    return tokens.read(cose.parse1(signed).payload)
+
+
+@lru_cache(maxsize=8)
+def _work_for(signed_token: bytes) -> Work:
+    return Work.granted(_token_in(signed_token))
 
 
 EMPTY: Final = Memory(
@@ -196,7 +206,7 @@ def signed_event(record: Record) -> bytes:
 
 
 def snapshot_record(memory: Memory) -> Record:
-    return Record(kind=Kind.SNAPSHOT, body=cbor.encode(to_map(memory)))
+    return Record(kind=Kind.SNAPSHOT, body=cbor.encode_in_order(to_map(memory)))
 
 
 def receipt_record(signed_receipt: bytes) -> Record:
