@@ -81,6 +81,13 @@ class NotSignedInAtDevice(Unauthenticated):
     next_step = N_("Type your name and PIN at the device.")
 
 
+class WrongPasskey(Unauthenticated):
+    title = N_("This passkey does not count here")
+    happened = N_("The passkey was removed, its owner is not a keeper here, or the sign-in is not a new one.")
+    safe = N_("The device stays locked.")
+    next_step = N_("Sign in with your name and PIN, or ask your administrator.")
+
+
 CARRY_HEADERS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",

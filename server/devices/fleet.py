@@ -220,6 +220,7 @@ def _take_report(db: Session, run: Runtime, gateway: GatewayRead, said: HelloDev
         return unknown
     row.gateway_id, row.model, row.firmware, row.seen_at = gateway.gateway_id, said.model, said.firmware, run.now()
     row.last_seq, row.acked_seq, row.counter = said.last_seq, said.acked_seq, said.counter
+    row.features = said.features
     db.add(row)
     mount(db, run, row, [bytes.fromhex(head) for head in said.heads])
     status = row.state if row.state in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value} else "unknown"

@@ -13,9 +13,11 @@ from server.devices.errors import (
     KeyIdTaken,
     NoSuchDevice,
     NoSuchPairing,
+    NotSignedInAtDevice,
     PairingOver,
     UnknownGateway,
     WrongGateway,
+    WrongPasskey,
 )
 from server.devices.guard import CurrentGateway
 from server.devices.schemas import (
@@ -32,10 +34,12 @@ from server.devices.schemas import (
     PairingOpened,
     PairingStatus,
     PairingTerms,
+    PasskeyIn,
+    PasskeyWaits,
     RosterOut,
     SignedTimeOut,
 )
-from server.identity.errors import TooManyTries, WrongPin
+from server.identity.errors import PasskeyTaken, PasskeyUnreadable, TooManyPasskeys, TooManyTries, WrongPin
 from server.identity.guard import Limits, Run
 
 router = APIRouter(prefix="/gateway/v1", tags=["gateway"], responses=errors(UnknownGateway))
@@ -46,8 +50,15 @@ def hello(body: HelloIn, db: Db, run: Run, gateway: CurrentGateway) -> HelloOut:
     return service.hello(db, run, gateway, body)
 
 
-@router.post("/sessions", status_code=201, responses=errors(WrongPin, TooManyTries, NoSuchDevice))
+@router.post(
+    "/sessions", status_code=201, responses=errors(WrongPin, WrongPasskey, BadEvent, TooManyTries, NoSuchDevice)
+)
 def sign_in_at_device(body: IdentifyIn, run: Run, gateway: CurrentGateway, limits: Limits) -> KeeperRead:
+    if body.event is not None:
+        with run.db.write() as db:
+            device = service.device_of_gateway(db, gateway, body.device_id)
+            person = service.check_passkey_here(db, run, device_read=device, event=bytes.fromhex(body.event))
+            return service.sign_in_keeper(db, run, device_read=device, person=person)
     with run.db.read() as db:
         device = service.device_of_gateway(db, gateway, body.device_id)
         if body.badge is not None:
@@ -71,6 +82,18 @@ def certify(body: CertificateIn, db: Db, run: Run, gateway: CurrentGateway) -> C
 def roster(device_id: str, db: Db, run: Run, gateway: CurrentGateway) -> RosterOut:
     """Who may operate the device, and the signed parts that say so to the device itself."""
     return service.roster(db, run, gateway, device_id=device_id)
+
+
+@router.post(
+    "/devices/{device_id}/passkeys",
+    status_code=201,
+    responses=errors(NoSuchDevice, NotSignedInAtDevice, PasskeyUnreadable, PasskeyTaken, TooManyPasskeys),
+)
+def register_passkey(device_id: str, body: PasskeyIn, db: Db, run: Run, gateway: CurrentGateway) -> PasskeyWaits:
+    """It opens nothing until its owner confirms it at headquarters."""
+    device = service.device_of_gateway(db, gateway, device_id)
+    made = service.register_passkey_here(db, run, gateway, device_read=device, form=body)
+    return PasskeyWaits(number=made.number)
 
 
 @router.post("/devices/{device_id}/time", responses=errors(NoSuchDevice))

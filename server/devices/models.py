@@ -62,6 +62,8 @@ class Device(UuidPk, CreatedAt, table=True):
     tamper: str | None = None  # the sensor that latched; None once two people ordered it cleared and it was
     heads_known: bool = False  # the heads it had when it was paired are noted
     paired_seq: int = 0  # number of its PAIRED event; what it did before belongs to nobody
+    passkey_seq: int = 0  # number of the event by which a passkey signed somebody in last; PAIRED before any did
+    features: int = 0  # bits that its HELLO said: docs/protocol.md
 
 
 class DeviceKey(UuidPk, CreatedAt, table=True):
@@ -110,7 +112,7 @@ class Pairing(UuidPk, CreatedAt, table=True):
 
 
 class KeeperSession(UuidPk, CreatedAt, table=True):
-    """A keeper who identified at a device with name and PIN."""
+    """A keeper who identified at a device with PIN, badge or passkey."""
 
     __tablename__ = "keeper_session"
     __table_args__ = (Index("ix_keeper_session_device", "device_id", "person_id"),)

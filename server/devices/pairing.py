@@ -185,7 +185,7 @@ def _enrol(db: Session, run: Runtime, row: Pairing, event: Event) -> None:
     if device is None or row.public_key is None or row.device_nonce is None:
         return
     row.state, device.state = PairingState.ENROLLED.value, DeviceState.ACTIVE.value
-    device.counter, device.paired_seq = event.header.counter, event.header.seq
+    device.counter, device.paired_seq, device.passkey_seq = event.header.counter, event.header.seq, event.header.seq
     db.add(row)
     db.add(device)
     db.flush()

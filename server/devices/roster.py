@@ -12,7 +12,8 @@ from uuid import UUID
 from sqlmodel import Session
 
 from firmware_protocol import orders
-from firmware_protocol.orders import MAX_ROSTER_ENTRIES, Roster
+from firmware_protocol.messages import Feature
+from firmware_protocol.orders import MAX_ROSTER_ENTRIES, MAX_ROSTER_PASSKEYS, Roster
 from firmware_protocol.purposes import Purpose
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
@@ -28,11 +29,14 @@ from server.devices.schemas import (
     GatewayRead,
     OperatorMethod,
     RosterOut,
+    RosterPasskey,
     RosterPerson,
 )
 from server.identity import service as identity
 from server.identity.schemas import PersonRead
 
+_Part = tuple[tuple[bytes, ...], tuple[bytes, ...] | None]
+"""Entries, and passkeys or none."""
 _LISTED: Final = {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value}
 
 
@@ -53,6 +57,7 @@ def operators(db: Session, run: Runtime, device: DeviceRead) -> list[RosterPerso
     people, until = _people(db, run, device)
     verifiers = identity.verifiers(db, device.tenant_id, people)
     ways = {person_id: [way for way in verifiers if way.person_id == person_id] for person_id in people}
+    keys = identity.roster_keys(db, device.tenant_id, people)
     return [
         RosterPerson(
             operator=person.operator,
@@ -61,6 +66,11 @@ def operators(db: Session, run: Runtime, device: DeviceRead) -> list[RosterPerso
             name=person.name,
             methods=tuple(OperatorMethod(method=way.method, salt=way.salt) for way in ways[person.id]),
             badge_lookup=next((way.lookup for way in ways[person.id] if way.lookup is not None), None),
+            passkeys=tuple(
+                RosterPasskey(credential_id=key.credential_id, rp_id=key.rp_id)
+                for key in keys
+                if key.person_id == person.id
+            ),
             deputy_until=until.get(person.id),
         )
         for person in sorted(people.values(), key=lambda person: person.name)
@@ -86,13 +96,16 @@ def refresh(db: Session, run: Runtime, row: Device) -> DeviceRoster | None:
     device = read(db, row)
     people, _until = _people(db, run, device)
     entries = [way.pack() for way in identity.verifiers(db, device.tenant_id, people)]
-    digest = hashlib.sha256(b"".join(entries)).digest()
-    if known is None and not entries:
+    passkeys = []
+    if row.features & Feature.OPERATOR_PASSKEY:  # an older device refuses what it does not know
+        passkeys = [key.packed for key in identity.roster_keys(db, device.tenant_id, people)]
+    digest = hashlib.sha256(b"".join(entries + passkeys)).digest()
+    if known is None and not entries + passkeys:
         return None
     if known is not None and (known.digest, known.generation) == (digest, row.generation):
         return known
     number = known.number + 1 if known is not None else 1
-    parts = _signed(run, row.device_id, number, entries)
+    parts = _signed(run, row.device_id, number, entries, passkeys)
     if known is None:
         known = DeviceRoster(
             id=run.new_id(),
@@ -135,14 +148,20 @@ def _people(db: Session, run: Runtime, device: DeviceRead) -> tuple[dict[UUID, P
     return people, until
 
 
-def _signed(run: Runtime, device_id: str, number: int, entries: list[bytes]) -> list[bytes]:
-    """At most 12 entries a part; an empty roster is one empty part."""
-    groups = [entries[start : start + MAX_ROSTER_ENTRIES] for start in range(0, len(entries), MAX_ROSTER_ENTRIES)]
-    groups = groups or [[]]
+def _signed(run: Runtime, device_id: str, number: int, entries: list[bytes], passkeys: list[bytes]) -> list[bytes]:
+    """At most 12 entries or 4 passkeys a part; an empty roster is one empty part."""
+    people: list[_Part] = [(group, None) for group in _groups(entries, MAX_ROSTER_ENTRIES)]
+    keys: list[_Part] = [((), group) for group in _groups(passkeys, MAX_ROSTER_PASSKEYS)]
+    parts = people + keys or [((), None)]
     key = issuer(run, Purpose.POLICY)
     return [
         orders.sign(
-            Roster(device_id=device_id, number=number, part=part, parts=len(groups), entries=tuple(group)), key=key
+            Roster(device_id=device_id, number=number, part=part, parts=len(parts), entries=listed, passkeys=signing),
+            key=key,
         )
-        for part, group in enumerate(groups)
+        for part, (listed, signing) in enumerate(parts)
     ]
+
+
+def _groups(items: list[bytes], most: int) -> list[tuple[bytes, ...]]:
+    return [tuple(items[start : start + most]) for start in range(0, len(items), most)]

@@ -120,6 +120,7 @@ class HelloDevice(In):
     counter: int = Field(ge=0)
     boot: int = Field(ge=0)
     paired: bool
+    features: int = Field(default=0, ge=0, lt=2**31)
 
 
 class HelloIn(In):
@@ -140,24 +141,46 @@ class HelloOut(Out):
 
 
 class IdentifyIn(In):
-    """Who stands at the device: name and PIN, or what a badge reader typed."""
+    """Who stands at the device: name and PIN, what a badge reader typed, or the device's signed OPERATOR event."""
 
     device_id: DeviceId
     username: str | None = Field(default=None, max_length=80)
     pin: SecretStr | None = Field(default=None, max_length=40)
     badge: SecretStr | None = Field(default=None, max_length=200)
+    event: Hex | None = Field(default=None, max_length=960)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         by_pin = self.username is not None and self.pin is not None
-        if by_pin == (self.badge is not None):
-            raise ValueError("either username and pin, or badge")
+        if sum((by_pin, self.badge is not None, self.event is not None)) != 1:
+            raise ValueError("username and pin, or badge, or event")
         return self
+
+
+class PasskeyIn(In):
+    """A passkey that the keeper at this device has just made on the gateway's page, whose host is `rp_id`."""
+
+    operator_id: UUID
+    rp_id: str = Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$", max_length=120)
+    authenticator_data: Annotated[Hex, Field(max_length=1024)]
+
+
+class PasskeyWaits(Out):
+    """It counts once its owner confirmed at headquarters that `number` is its own."""
+
+    number: str
 
 
 class OperatorMethod(Out):
     method: int
     salt: HexBytes
+
+
+class RosterPasskey(Out):
+    """What a gateway's page asks a browser for."""
+
+    credential_id: HexBytes
+    rp_id: str
 
 
 class RosterPerson(Out):
@@ -169,11 +192,12 @@ class RosterPerson(Out):
     name: str
     methods: tuple[OperatorMethod, ...]
     badge_lookup: HexBytes | None
+    passkeys: tuple[RosterPasskey, ...] = ()
     deputy_until: datetime | None = None
 
 
 class RosterOut(Out):
-    """`number` 0: nobody ever had a PIN or badge here, so the device asks for none."""
+    """`number` 0: nobody ever had a PIN, badge or passkey here, so the device asks for none."""
 
     number: int
     parts: tuple[HexBytes, ...]

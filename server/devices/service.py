@@ -28,7 +28,15 @@ from server.devices.gateways import (
     revocation_list,
 )
 from server.devices.ink import ink, note_ink
-from server.devices.keepers import check_badge_here, check_keeper_here, keeper_signed_in, may_operate, sign_in_keeper
+from server.devices.keepers import (
+    check_badge_here,
+    check_keeper_here,
+    check_passkey_here,
+    keeper_signed_in,
+    may_operate,
+    register_passkey_here,
+    sign_in_keeper,
+)
 from server.devices.keys import issuer, issuer_keys
 from server.devices.outbox import resend, send_down
 from server.devices.pairing import (
@@ -57,6 +65,7 @@ __all__ = [
     "HEAD_CHANGED",
     "check_badge_here",
     "check_keeper_here",
+    "check_passkey_here",
     "confirm_pairing",
     "confirm_service",
     "deputies",
@@ -93,6 +102,7 @@ __all__ = [
     "pairing_status",
     "propose_service",
     "refuse_pairing",
+    "register_passkey_here",
     "rename",
     "renew_gateway_secret",
     "resend",

@@ -81,6 +81,31 @@ class BadgeUnreadable(BadInput):
     next_step = N_("Put the cursor into the field and hold the badge to the reader again.")
 
 
+class NoSuchPasskey(NotFound):
+    """Unknown, removed, waited too long, or somebody else's."""
+
+
+class PasskeyUnreadable(BadInput):
+    title = N_("This passkey cannot be used")
+    happened = N_("It is not of the kind that devices understand, or it did not check who touched it.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Use a phone, or a security key that asks for a PIN or a fingerprint, and try again.")
+
+
+class PasskeyTaken(Conflict):
+    title = N_("This passkey is registered already")
+    happened = N_("It belongs to somebody, maybe to this person.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Take another phone or security key, or remove the old registration first.")
+
+
+class TooManyPasskeys(Conflict):
+    title = N_("Too many passkeys")
+    happened = N_("Three passkeys may wait for their owner, and eight may count.")
+    safe = N_("Nothing was changed.")
+    next_step = N_("Confirm or remove one under My passkeys at headquarters, then try again.")
+
+
 class NameTaken(Conflict):
     happened = N_("This name is in use already.")
     next_step = N_("Choose another name.")

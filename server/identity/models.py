@@ -63,6 +63,24 @@ class Badge(UuidPk, CreatedAt, table=True):
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class Passkey(UuidPk, CreatedAt, table=True):
+    """A key of a person's authenticator, made on a gateway's page; it counts once it is confirmed here."""
+
+    __tablename__ = "passkey"
+    __table_args__ = (Index("ix_passkey_credential", "tenant_id", "credential_id"),)
+
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    branch_path: str
+    person_id: UUID = Field(foreign_key="person.id", index=True)
+    device_id: str  # where the person stood
+    gateway_id: str
+    rp_id: str  # the host of the gateway's page
+    credential_id: bytes = Field(max_length=255)
+    public_key: bytes = Field(max_length=33)
+    confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class RoleGrant(UuidPk, CreatedAt, table=True):
     """A role held in a branch and everything below it."""
 

@@ -15,14 +15,16 @@ from server.identity.errors import (
     NameTaken,
     NoSuchBadge,
     NoSuchBranch,
+    NoSuchPasskey,
     NoSuchPerson,
     NotSignedIn,
     NotYourself,
     RoleMissing,
+    TooManyPasskeys,
     TooManyTries,
     WrongLogin,
 )
-from server.identity.guard import Administrator, CurrentSession, Limits, Run, drop_cookie, set_cookie
+from server.identity.guard import Administrator, AnyRole, CurrentSession, Limits, Run, drop_cookie, set_cookie
 from server.identity.schemas import (
     ActIn,
     BadgeIn,
@@ -30,6 +32,7 @@ from server.identity.schemas import (
     BranchIn,
     BranchRead,
     LoginIn,
+    PasskeyRead,
     PersonIn,
     PersonRead,
     PinIn,
@@ -132,6 +135,27 @@ def register_badge(person_id: UUID, body: BadgeIn, db: Db, run: Run, scope: Admi
 @router.post("/badges/{badge_id}/revoke", responses=errors(NoSuchBadge))
 def revoke_badge(badge_id: UUID, body: ReasonIn, db: Db, run: Run, scope: Administrator) -> BadgeRead:
     return service.revoke_badge(db, run, scope, badge_id=badge_id, reason=body.reason)
+
+
+@router.get("/people/{person_id}/passkeys", responses=errors(NoSuchPerson))
+def list_passkeys(person_id: UUID, db: DbRead, run: Run, scope: Administrator) -> list[PasskeyRead]:
+    return service.passkeys(db, run, scope, person_id)
+
+
+@router.get("/passkeys")
+def my_passkeys(db: DbRead, run: Run, session: CurrentSession) -> list[PasskeyRead]:
+    return service.passkeys(db, run, session.scope, session.person.id)
+
+
+@router.post("/passkeys/{passkey_id}/confirm", responses=errors(NoSuchPasskey, TooManyPasskeys))
+def confirm_passkey(passkey_id: UUID, db: Db, run: Run, scope: AnyRole) -> PasskeyRead:
+    """One's own, or as an administrator that of somebody in the branch."""
+    return service.confirm_passkey(db, run, scope, passkey_id=passkey_id)
+
+
+@router.post("/passkeys/{passkey_id}/revoke", responses=errors(NoSuchPasskey))
+def revoke_passkey(passkey_id: UUID, body: ReasonIn, db: Db, run: Run, scope: AnyRole) -> PasskeyRead:
+    return service.revoke_passkey(db, run, scope, passkey_id=passkey_id, reason=body.reason)
 
 
 @router.post("/people/{person_id}/remove", responses=errors(NoSuchPerson, NotYourself))

@@ -122,6 +122,20 @@ class BadgeRead(Out):
     revoked_at: datetime | None
 
 
+class PasskeyRead(Out):
+    """A passkey for devices. `number`: six digits made of its key, the same on the page where it was made."""
+
+    id: UUID
+    person_id: UUID
+    device_id: str
+    gateway_id: str
+    rp_id: str
+    number: str
+    created_at: datetime
+    confirmed_at: datetime | None
+    ends_at: datetime | None  # until when it waits to be confirmed
+
+
 class OpenedSession(Out):
     token: str  # goes into the cookie, nowhere else
     session_id: UUID

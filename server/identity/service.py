@@ -10,6 +10,15 @@ from server.identity.credentials import (
     verifiers,
 )
 from server.identity.leaving import remove_person
+from server.identity.passkeys import (
+    RosterKey,
+    confirm_passkey,
+    owner_of_passkey,
+    passkeys,
+    register_passkey,
+    revoke_passkey,
+    roster_keys,
+)
 from server.identity.people import (
     add_branch,
     add_person,
@@ -47,6 +56,7 @@ from server.identity.sessions import (
 
 __all__ = [
     "ROSTER_JOB",
+    "RosterKey",
     "Verifier",
     "act_in",
     "add_branch",
@@ -58,6 +68,7 @@ __all__ = [
     "check_branch",
     "check_password",
     "check_pin",
+    "confirm_passkey",
     "confirm_password",
     "create_tenant",
     "end_all_sessions",
@@ -68,13 +79,18 @@ __all__ = [
     "names",
     "needs_touch",
     "open_session",
+    "owner_of_passkey",
+    "passkeys",
     "people",
     "people_changed",
     "person",
     "person_named",
     "register_badge",
+    "register_passkey",
     "remove_person",
     "revoke_badge",
+    "revoke_passkey",
+    "roster_keys",
     "session_of",
     "set_password",
     "set_pin",

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlmodel import Session, col, select
 
 from server.core.scope import Role, Scope
-from server.identity.models import Badge, Branch, LoginLink, LoginSession, Person, RoleGrant, Tenant
+from server.identity.models import Badge, Branch, LoginLink, LoginSession, Passkey, Person, RoleGrant, Tenant
 
 
 def tenant(db: Session, tenant_id: UUID) -> Tenant | None:
@@ -93,6 +93,27 @@ def badge_by_lookup(db: Session, tenant_id: UUID, lookup: bytes) -> Badge | None
 def live_badges(db: Session, tenant_id: UUID, person_ids: Iterable[UUID]) -> Sequence[Badge]:
     query = select(Badge).where(
         Badge.tenant_id == tenant_id, col(Badge.person_id).in_(set(person_ids)), col(Badge.revoked_at).is_(None)
+    )
+    return db.exec(query).all()
+
+
+def passkey(db: Session, tenant_id: UUID, passkey_id: UUID) -> Passkey | None:
+    query = select(Passkey).where(Passkey.tenant_id == tenant_id, Passkey.id == passkey_id)
+    return db.exec(query.with_for_update()).one_or_none()
+
+
+def passkey_by_credential(db: Session, tenant_id: UUID, credential_id: bytes) -> Passkey | None:
+    """The live one with this credential id."""
+    query = select(Passkey).where(
+        Passkey.tenant_id == tenant_id, Passkey.credential_id == credential_id, col(Passkey.revoked_at).is_(None)
+    )
+    return db.exec(query.limit(1)).first()
+
+
+def live_passkeys(db: Session, tenant_id: UUID, person_ids: Iterable[UUID]) -> Sequence[Passkey]:
+    """Confirmed or not."""
+    query = select(Passkey).where(
+        Passkey.tenant_id == tenant_id, col(Passkey.person_id).in_(set(person_ids)), col(Passkey.revoked_at).is_(None)
     )
     return db.exec(query).all()
 

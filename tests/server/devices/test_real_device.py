@@ -85,6 +85,7 @@ class Bench:
             counter=0,
             boot=1,
             paired=True,
+            features=now.features,
         )
         with self.office.run.db.write() as db:
             body = HelloIn(gateway_id="gw-madrid", version="1", devices=[said])
