@@ -48,7 +48,7 @@ autosave_interval 1
 class Office:
     """`fill`, then start gateway, broker and server in the order that the story wants; `stop` at the end."""
 
-    def __init__(self, folder: Path, devices_count: int, *, persistent: bool = False) -> None:
+    def __init__(self, folder: Path, devices_count: int, *, persistent: bool = False, database_url: str = "") -> None:
         program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/sbin")
         port = free_port()
         self.broker = Mosquitto(folder, program, port, persistent=persistent) if program else None
@@ -61,10 +61,14 @@ class Office:
             mqtt_port=port,
             demo=True,
         )
+        if database_url:
+            settings = settings.model_copy(update={"database_url": database_url})
         create_installation(settings, clock=SystemClock(), rng=SystemRng())
-        if program:
-            with (settings.home / "settings.env").open("a") as file:
+        with (settings.home / "settings.env").open("a") as file:
+            if program:
                 file.write(f'CINNABAR_MQTT_URL="mqtt://127.0.0.1:{port}"\n')
+            if database_url:
+                file.write(f'CINNABAR_DATABASE_URL="{database_url}"\n')
         self.settings = Settings.load(settings.home)
         self.company = Company(folder)
         self.devices = [BenchDevice(folder / f"device-{number}", number) for number in range(devices_count)]
