@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -159,6 +160,8 @@ def _of_code(target: Target, verdict: code.CodeVerdict) -> Answer:
         for name in ("installation", "device_id", "counter", "document_starts", "short_code")
         if (value := getattr(verdict, name))
     }
+    moments = {"withdrawn_since": verdict.withdrawn_since, "withdrawals_as_of": verdict.list_from}
+    facts |= {name: datetime.fromtimestamp(at, UTC).isoformat() for name, at in moments.items() if at}
     return Answer(
         target=target,
         outcome=verdict.outcome.value,

@@ -84,6 +84,8 @@ def decide(
             public={"since_ms": run.now()},
             private={"reason": reason.strip(), "by": scope.person_id},
         )
+    if not confirmed and row.trace_code:
+        events.withdraw_code(db, run, row.trace_code)
     db.add(
         StrokeVerdict(
             id=run.new_id(),

@@ -23,6 +23,7 @@ from server.events.models import AnnouncedPhoto, Stroke
 from server.events.projecting import note_stored, project, rebuild
 from server.events.schemas import AlarmRead, PhotosWanted, Progress, StrokeRead, StrokeView, TimelineRead
 from server.events.spoiling import spoil
+from server.events.withdrawing import withdraw_code
 from server.inspection import service as inspection
 from server.inspection.schemas import FindingRead
 from server.tokens import service as tokens
@@ -48,6 +49,7 @@ __all__ = [
     "unchecked",
     "upload_offset",
     "watch_changes",
+    "withdraw_code",
 ]
 
 MOST_WANTED: Final = 500

@@ -20,6 +20,7 @@ from server.devices.errors import BadEvent
 from server.devices.schemas import GatewayRead
 from server.events import store
 from server.events.models import Stroke
+from server.events.withdrawing import withdraw_code
 from server.identity import entries
 from server.identity.entries import EntryType
 from server.inspection import service as inspection
@@ -142,6 +143,7 @@ def _withdraw(db: Session, run: Runtime, row: Stroke, sheet: _Sheet) -> None:
         public={"since_ms": run.now()},
         private={"reason": "spoiled sheet", "by": sheet.token.operator_id},
     )
+    withdraw_code(db, run, row.trace_code or b"")
     photos = (sheet.body.preview_digest, sheet.body.photo_digest)
     tokens.spoil(db, run, token_id=row.token_id, stroke=row.stroke, photos=photos, leaf_hash=leaf_hash)
     row.state = "spoiled"

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlmodel import Session
@@ -12,17 +12,19 @@ from firmware_protocol.events import PageSeen
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
-from server.events import changes, projecting, samples, sheets, store
+from server.events import changes, projecting, samples, sheets, store, withdrawing
 from server.events.models import Stroke
 from server.inspection import service as inspection
 from server.inspection.service import StrokeAt
 from server.jobs import service as jobs
-from server.jobs.service import handler
+from server.jobs.service import every, handler
 from server.ledger import service as ledger
 from server.ledger.schemas import EntryRead
 from server.seals import service as seals
 from server.tokens import service as tokens
 from server.tokens.sweeping import OLD_PHOTO
+
+LOOK_AT_TRUST_S: Final = 600
 
 
 @handler(projecting.PROJECT)
@@ -109,6 +111,22 @@ def old_photo(run: Runtime, payload: dict[str, Any]) -> None:
     with run.db.write() as db:
         scope = Scope.system(UUID(payload["tenant"]))
         projecting.raise_old_photo(db, inspection.finding(db, scope, UUID(payload["finding"])))
+
+
+@handler(withdrawing.WITHDRAW)
+def withdraw(run: Runtime, payload: dict[str, Any]) -> None:
+    """A code was withdrawn: whoever fetches the trust bundle from now on is told."""
+    withdrawing.publish(run, {bytes.fromhex(payload["code"]): payload["since"]})
+    with run.db.write() as db:
+        jobs.enqueue_once(db, "public.snapshot", {}, now=run.now())
+
+
+@every(LOOK_AT_TRUST_S)
+def renew_trust(run: Runtime) -> None:
+    """The trust bundle is never much older than a day."""
+    if withdrawing.renew(run):
+        with run.db.write() as db:
+            jobs.enqueue_once(db, "public.snapshot", {}, now=run.now())
 
 
 def _label(db: Session, run: Runtime, scope: Scope, row: Stroke) -> tuple[bytes, bytes] | None:

@@ -57,10 +57,12 @@ def _scanned(text: str, reader: Reader, now: int) -> Answer:
     if found is None:
         return UNKNOWN
     record = reader.by_hash.get(code_hash(signed))
-    if record is not None and record.status is Status.WITHDRAWN:
-        return _recorded(record, reader, now)
     device = found[1]
-    if device is not None and device.status is DeviceStatus.COMPROMISED:
+    if record is not None and record.status is Status.WITHDRAWN:
+        pass  # whatever became of the device
+    elif reader.trust.withdrawn_since(code_hash(signed)) is not None:
+        return Answer(outcome=Outcome.WITHDRAWN, code=record)
+    elif device is not None and device.status is DeviceStatus.COMPROMISED:
         return Answer(outcome=Outcome.CANNOT_CONFIRM, why=Why.KEY)
     if record is None:
         return Answer(outcome=Outcome.CANNOT_CONFIRM, why=Why.NOT_RECORDED)

@@ -7,7 +7,9 @@ is seen on: a code can be copied. A typed short code is only a digest, so withou
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from firmware_protocol import cose, trace
 from firmware_protocol.errors import Malformed, ProtocolError
@@ -36,8 +38,12 @@ class CodeVerdict:
     counter: int = 0
     document_starts: str = ""  # first 16 bytes of the document's SHA-256, hex
     short_code: str = ""
+    withdrawn_since: int = 0  # Unix second
+    list_from: int = 0  # Unix second: when the list of withdrawn codes was signed that this answer rests on
 
 
+MAX_LIST_AGE_S: Final = 7 * 86_400
+"""With an older list of withdrawn codes nobody should rely on a paper; an installation signs a new one every day."""
 UNKNOWN_WORDS = "No trusted installation issued this code. The paper may be false, or the code was misread."
 
 
@@ -60,7 +66,7 @@ def check_code(text: str, *, pins: Sequence[Pin], now: int) -> CodeVerdict:
     for bundle in bundles:
         found = signer_of(signed, bundle)
         if found is not None:
-            return _known(signed, found[0], found[1], bundle, bundle.standing(pinned=[bundle.root_key], now=now))
+            return _known(signed, found[0], found[1], bundle, now)
     if not bundles:
         words = "There is no trust bundle here to check this code against; give one with --trust."
         return CodeVerdict(outcome=Outcome.CANNOT_CONFIRM, words=words)
@@ -95,19 +101,24 @@ def _read(signed: bytes, keys: dict[bytes, bytes]) -> TraceCode | None:
         return None
 
 
-def _known(
-    signed: bytes, code: TraceCode, device: DeviceKey | None, bundle: TrustBundle, standing: Standing
-) -> CodeVerdict:
+def _known(signed: bytes, code: TraceCode, device: DeviceKey | None, bundle: TrustBundle, now: int) -> CodeVerdict:
     outcome, words = Outcome.KNOWN, "This code is real. Compare your paper with the record: a code can be copied."
-    withdrawn = [one for one in bundle.withdrawals if one.kind == "code" and one.id == code_hash(signed)]
-    if withdrawn:
-        outcome, words = Outcome.WITHDRAWN, "This code was withdrawn. Do not rely on this paper."
+    age = f"The list of withdrawn codes here is {_age(now - bundle.issued)}."
+    since = bundle.withdrawn_since(code_hash(signed))
+    if since is not None:
+        outcome = Outcome.WITHDRAWN
+        words = f"This code was withdrawn on {_day(since)}. Do not rely on this paper."
     elif device is not None and device.status is DeviceStatus.COMPROMISED:
         outcome = Outcome.CANNOT_CONFIRM
         words = "The key of the device that made this code was reported stolen. Do not rely on this paper yet."
-    elif standing is not Standing.TRUSTED:
+    elif bundle.standing(pinned=[bundle.root_key], now=now) is not Standing.TRUSTED:
         outcome = Outcome.CANNOT_CONFIRM
         words = "The trust bundle here is too old to say; fetch a newer one and check again."
+    elif now - bundle.issued > MAX_LIST_AGE_S:
+        outcome = Outcome.CANNOT_CONFIRM
+        words = f"This code is real, but may have been withdrawn since. {age} Fetch a newer one and check again."
+    else:
+        words = f"{words} {age}"
     return CodeVerdict(
         outcome=outcome,
         words=words,
@@ -117,4 +128,16 @@ def _known(
         counter=code.counter,
         document_starts=code.document.hex(),
         short_code=trace.short_code(signed),
+        withdrawn_since=since or 0,
+        list_from=bundle.issued,
     )
+
+
+def _day(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%d %b %Y")
+
+
+def _age(seconds: int) -> str:
+    """How old a list is, for people."""
+    days = seconds // 86_400
+    return "from today" if days < 1 else f"{days} day{'s' * (days > 1)} old"

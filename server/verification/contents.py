@@ -99,11 +99,10 @@ def check_eseals(
 
 def notes(story: Story, trust: TrustBundle, codes: list[bytes]) -> tuple[str, ...]:
     """What the reader must know although nothing is wrong with the bundle."""
-    withdrawn = {one.id for one in trust.withdrawals if one.kind == "code"}
     said = [
         f"code {trace.short_code(code)} was withdrawn later: do not rely on that paper"
         for code in codes
-        if hashlib.sha256(code).digest() in withdrawn
+        if trust.withdrawn_since(hashlib.sha256(code).digest()) is not None
     ]
     said += [
         f"a code of this request was withdrawn (entry {entry.entry_id}): do not rely on that paper"

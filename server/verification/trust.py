@@ -10,7 +10,8 @@ So a new device needs no root, and a stolen server can never replace an issuer k
 Anchor map: 1 kind (1), 2 installation id, 3 name, 4 host, 5 demo, 6 number, 7 issued, 8 expires, 9 root key,
 10 keys [[purpose, key, from, until or null]], 11 log name, 12 authorities [DER], 13 witnesses [[name, key, own]].
 Bundle map: 1 kind (2), 2 anchor, 3 version, 4 issued, 5 expires, 6 devices [[id, generation, key, status, since]],
-7 CRLs [DER], 8 withdrawals [[kind, id, since, reason]]. Times are Unix seconds.
+7 CRLs [DER], 8 withdrawals [[kind, id, since, reason]], and only when there are any 9 withdrawn codes of imprints
+(withdrawn.py). Times are Unix seconds.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,6 +24,7 @@ from firmware_protocol import cbor, cose
 from firmware_protocol.cose import SigningKey
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.purposes import Purpose
+from server.verification import withdrawn
 
 MAX_BUNDLE_BYTES: Final = 8 * 1024 * 1024
 """100,000 devices at about 70 bytes; more is not a bundle."""
@@ -119,6 +121,7 @@ class TrustBundle:
     devices: tuple[DeviceKey, ...] = ()
     crls: tuple[bytes, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
+    withdrawn_codes: bytes = b""  # as withdrawn.pack makes it
 
     @property
     def root_key(self) -> bytes:
@@ -143,6 +146,11 @@ class TrustBundle:
             if (device.device_id, device.generation) == (device_id, generation):
                 return device
         return None
+
+    def withdrawn_since(self, code_hash: bytes) -> int | None:
+        """Unix second from which the code with this SHA-256 does not speak for itself; None: it does."""
+        told = [one.since for one in self.withdrawals if one.kind == "code" and one.id == code_hash]
+        return told[0] if told else withdrawn.since(self.withdrawn_codes, code_hash)
 
     def standing(self, *, pinned: Collection[bytes], now: int, minimum_version: int = 0) -> Standing:
         """`pinned`: root public keys this client got by another way; `minimum_version`: the highest it ever saw."""
@@ -192,6 +200,7 @@ def issue(
     devices: Sequence[DeviceKey] = (),
     crls: Sequence[bytes] = (),
     withdrawals: Sequence[Withdrawal] = (),
+    withdrawn_codes: bytes = b"",
 ) -> bytes:
     """A new bundle around a signed `anchor`; `key` is the anchor's bundle key.
 
@@ -206,7 +215,7 @@ def issue(
         6: [[d.device_id, d.generation, d.public_key, int(d.status), d.since] for d in devices],
         7: list(crls),
         8: [[w.kind, w.id, w.since, w.reason] for w in withdrawals],
-    }
+    } | ({9: withdrawn_codes} if withdrawn_codes else {})
     bundle = cose.sign1(cbor.encode(body), key=key, purpose=Purpose.BUNDLE)
     read_bundle(bundle)
     return bundle
@@ -221,6 +230,7 @@ def reissue(
     devices: Sequence[DeviceKey] | None = None,
     crls: Sequence[bytes] | None = None,
     withdrawals: Sequence[Withdrawal] | None = None,
+    withdrawn_codes: bytes | None = None,
 ) -> bytes:
     """The next version of `current`, good for 400 days; what is None stays as it was.
 
@@ -237,6 +247,7 @@ def reissue(
         devices=before.devices if devices is None else devices,
         crls=before.crls if crls is None else crls,
         withdrawals=before.withdrawals if withdrawals is None else withdrawals,
+        withdrawn_codes=before.withdrawn_codes if withdrawn_codes is None else withdrawn_codes,
     )
 
 
@@ -249,7 +260,9 @@ def read_bundle(data: bytes) -> TrustBundle:
         raise BundleBroken("too long for a trust bundle")
     try:
         signed = cose.parse1(data)
-        body = _fields(signed.payload, kind=_KIND_BUNDLE, labels=8)
+        body = _fields(signed.payload, kind=_KIND_BUNDLE, labels=8, optional=9)
+        codes = _bytes(body.get(9, b""))
+        withdrawn.unpack(codes)
         anchor = read_anchor(_bytes(body[2]))
         keys = cose.keyring(*(key.public_key for key in anchor.keys if key.purpose is Purpose.BUNDLE))
         cose.verify1(data, keys=keys, purpose=Purpose.BUNDLE)
@@ -261,6 +274,7 @@ def read_bundle(data: bytes) -> TrustBundle:
             devices=tuple(_device(*_items(row, 5)) for row in _items(body[6])),
             crls=tuple(_bytes(der) for der in _items(body[7])),
             withdrawals=tuple(_withdrawal(*_items(row, 4)) for row in _items(body[8])),
+            withdrawn_codes=codes,
         )
     except (ProtocolError, ValueError) as error:
         raise BundleBroken(str(error)) from error
@@ -323,9 +337,9 @@ def _withdrawal(kind: object, identifier: object, since: object, reason: object)
     return Withdrawal(kind=_text(kind), id=_bytes(identifier), since=_int(since), reason=_text(reason))
 
 
-def _fields(payload: bytes, *, kind: int, labels: int) -> dict[int, Any]:
+def _fields(payload: bytes, *, kind: int, labels: int, optional: int = 0) -> dict[int, Any]:
     body = cbor.decode_map(payload)
-    if set(body) != set(range(1, labels + 1)) or body[1] != kind:
+    if set(body) - {optional} != set(range(1, labels + 1)) or body[1] != kind:
         _refuse("labels")
     return body
 

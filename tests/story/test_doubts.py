@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 
 from dashboard.bench._phone import Phone
 from dashboard.demo.waiting import until
+from firmware_protocol import trace
+from server.core.trustfile import TrustFile
+from server.verification.code import Outcome, check_code
+from server.verification.roots import of_bundle
 from tests.fixtures.running import Json, books, fsck, print_logs, session, stop_job, wait_for_step
 from tests.server.world import contract_pdf
 from tests.story.keeping import Counter, counter, picture
@@ -89,6 +94,15 @@ def test_a_poor_imprint_is_cancelled_and_stamped_again_on_the_spare(office: Coun
     row = books(office.stage).row(request_id)
     assert (row["approved"], row["pressed"], row["spoiled"], row["state"]) == (1, 1, 1, "done"), row
     until("notice", "the approver's notice", lambda: "was spoiled" in office.page("approver", "/"))
+    strokes = [view["stroke"] for view in office.timeline(request_id)]
+    (spoiled,) = [stroke["trace_code"] for stroke in strokes if stroke["state"] == "spoiled"]
+    url = trace.url(bytes.fromhex(spoiled), host="x")
+
+    def offline() -> str:
+        pin = of_bundle(TrustFile(office.stage.company.home).bundle())
+        return check_code(url, pins=[pin], now=int(time.time())).outcome
+
+    until("trust bundle", "the code withdrawn offline, too", lambda: offline() == Outcome.WITHDRAWN)
 
 
 def test_the_phone_carries_a_whole_job_while_the_office_has_no_line(office: Counter) -> None:

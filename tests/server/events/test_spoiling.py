@@ -14,11 +14,14 @@ from device_sim.scene.settings import SceneSettings
 from firmware_protocol import trace
 from firmware_protocol.events import Done, Intent, Label, Service, ServiceStage, Spoiled
 from firmware_protocol.orders import ServiceKind
+from firmware_protocol.purposes import Purpose
 from firmware_protocol.trace import TraceCode
 from server.app import create_api
 from server.approvals import service as approvals
 from server.audit import service as audit
+from server.core.trustfile import TrustFile
 from server.events import service
+from server.events import tasks as event_tasks
 from server.jobs.models import Job
 from server.ledger import service as ledger
 from server.ledger.service import EntryType
@@ -27,6 +30,9 @@ from server.notices import tasks as notice_tasks
 from server.tokens import service as tokens
 from server.tokens.schemas import SpoiledOut
 from server.tokens.seeing import strip_data
+from server.verification import trust, withdrawn
+from server.verification.code import code_hash
+from server.verification.trust import read_bundle
 from tests.server.office import Office
 from tests.server.world import HEAD, Client, Company, artwork, contract_pdf
 
@@ -120,6 +126,48 @@ def test_a_cancelled_sheet_frees_its_place_on_a_spare(desk: Desk) -> None:
         assert (counts.spoiled, counts.pressed) == (1, 0)
     again = desk.office.token(desk.request)
     assert again.strokes == 1
+
+
+def test_the_code_of_a_cancelled_sheet_is_withdrawn_in_the_trust_bundle_too(desk: Desk) -> None:
+    run = desk.office.run
+    desk.press()
+    desk.project()
+    desk.scene.print_cancelled()
+    assert desk.spoil().accepted
+    file = TrustFile(run.settings.home)
+    before = file.bundle()
+    (about,) = jobs(desk, "events.withdraw_code")
+    event_tasks.withdraw(run, about)
+    once = file.bundle()
+    event_tasks.withdraw(run, about)
+    assert file.bundle() == once != before, "said again it changes nothing"
+    with run.db.read() as db:
+        (row,) = service.strokes(db, desk.company.everywhere, desk.request.id)
+    assert row.trace_code is not None
+    bundle = read_bundle(once)
+    assert bundle.withdrawn_since(code_hash(row.trace_code)) == about["since"]
+    assert bundle.withdrawn_since(b"\x01" * 32) is None
+    assert jobs(desk, "public.snapshot"), "strangers are shown the new bundle"
+
+
+def test_a_trust_bundle_without_news_is_signed_anew_every_day(desk: Desk) -> None:
+    run = desk.office.run
+    file = TrustFile(run.settings.home)
+    fresh = read_bundle(file.bundle())
+    event_tasks.renew_trust(run)
+    assert read_bundle(file.bundle()).version == fresh.version
+    old = trust.reissue(
+        file.anchor(),
+        file.bundle(),
+        key=run.keys.signer(Purpose.BUNDLE),
+        issued=int(run.now().timestamp()) - 86_400,
+        withdrawn_codes=withdrawn.pack({bytes(16): 7}),
+    )
+    file.update(lambda _anchor, _current: old)
+    event_tasks.renew_trust(run)
+    renewed = read_bundle(file.bundle())
+    assert renewed.issued == int(run.now().timestamp())
+    assert renewed.withdrawn_since(bytes(32)) == 7
 
 
 def test_another_sheet_is_not_taken(desk: Desk) -> None:

@@ -106,7 +106,9 @@ class StoryMaker:
     plan: tuple[tuple[int, int], ...] = ()
     version: int = 3
     expires: int = NOW + 86_400
+    issued: int = NOW - 100  # the trust bundle, and with it the list of withdrawn codes
     withdrawals: tuple[Withdrawal, ...] = ()
+    withdrawn_codes: bytes = b""
     codes: list[bytes] = field(default_factory=list)
     photos: list[bytes] = field(default_factory=list)
     status: DeviceStatus = DeviceStatus.ACTIVE
@@ -363,10 +365,11 @@ class StoryMaker:
             anchor,
             key=self.keys["bundle"],
             version=version or self.version,
-            issued=NOW - 100,
+            issued=self.issued,
             expires=self.expires,
             devices=[device],
             withdrawals=self.withdrawals,
+            withdrawn_codes=self.withdrawn_codes,
         )
 
     def members(self) -> dict[str, bytes]:

@@ -4,13 +4,15 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firmware_protocol import trace
-from server.verification import roots
+from server.verification import roots, withdrawn
 from server.verification.code import Outcome, check_code, code_hash
 from server.verification.roots import BadRoot, Pin, of_bundle
 from server.verification.target import Target, detect
-from server.verification.trust import DeviceStatus, Withdrawal
+from server.verification.trust import BundleBroken, DeviceStatus, Withdrawal
 from tests.server.verification.story_maker import DEVICE, NOW, StoryMaker
 
 HOST = "seal.example.com"
@@ -43,6 +45,48 @@ def test_a_withdrawn_code_says_so(story: StoryMaker) -> None:
     code = story.code()
     story.withdrawals = (Withdrawal(kind="code", id=code_hash(code), since=NOW, reason="lost"),)
     assert check_code(trace.url(code, host=HOST), pins=pins(story), now=NOW).outcome is Outcome.WITHDRAWN
+
+
+def test_a_code_of_a_spoiled_sheet_says_so_offline_with_the_day_it_was_withdrawn(story: StoryMaker) -> None:
+    code, other = story.code(), story.code(key="trace")
+    story.withdrawn_codes = withdrawn.pack({code_hash(code): NOW - 86_400, b"\x07" * 32: NOW})
+    verdict = check_code(trace.url(code, host=HOST), pins=pins(story), now=NOW)
+    assert (verdict.outcome, verdict.withdrawn_since) == (Outcome.WITHDRAWN, NOW - 86_400)
+    assert "withdrawn on 20 Sep 2026" in verdict.words
+    assert check_code(trace.url(other, host=HOST), pins=pins(story), now=NOW).outcome is Outcome.KNOWN
+    much_later = check_code(trace.url(code, host=HOST), pins=pins(story), now=story.expires)
+    assert much_later.outcome is Outcome.WITHDRAWN, "what was withdrawn stays so, however old the list"
+
+
+@pytest.mark.parametrize(
+    ("days", "outcome", "age"),
+    [(0, "known", "from today"), (3, "known", "3 days old"), (8, "cannot_confirm", "8 days old")],
+)
+def test_the_age_of_the_list_of_withdrawn_codes_is_told(story: StoryMaker, days: int, outcome: str, age: str) -> None:
+    story.expires = NOW + 400 * 86_400
+    verdict = check_code(trace.url(story.code(), host=HOST), pins=pins(story), now=NOW + days * 86_400)
+    assert (verdict.outcome, verdict.list_from) == (outcome, NOW - 100)
+    assert age in verdict.words
+
+
+@given(
+    st.dictionaries(st.binary(min_size=16, max_size=32), st.integers(0, 2**32 - 1), max_size=40),
+    st.binary(min_size=32, max_size=32),
+)
+def test_each_withdrawn_code_is_found_and_no_other(codes: dict[bytes, int], stranger: bytes) -> None:
+    packed = withdrawn.pack(codes)
+    short = {code[:16]: since for code, since in codes.items()}
+    assert withdrawn.unpack(packed) == short
+    assert len(packed) == 20 * len(short)
+    assert all(withdrawn.since(packed, code) == short[code[:16]] for code in codes)
+    assert withdrawn.since(packed, stranger) == short.get(stranger[:16])
+
+
+@pytest.mark.parametrize("broken", [b"x", bytes(40), b"\x02" * 20 + b"\x01" * 20])
+def test_a_list_that_is_not_the_canonical_one_is_refused(story: StoryMaker, broken: bytes) -> None:
+    story.withdrawn_codes = broken
+    with pytest.raises(BundleBroken):
+        story.trust_bundle()
 
 
 def test_a_code_of_a_stolen_key_or_under_stale_trust_cannot_be_confirmed(story: StoryMaker) -> None:

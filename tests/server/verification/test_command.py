@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,12 @@ def test_everything_about_a_demo_says_demo(rng: random.Random, home: Path) -> No
 
 def test_codes_and_photos_of_codes(story: StoryMaker, home: Path) -> None:
     story.stamp(strokes=1)
+    story.issued = int(time.time()) - 86_400  # a trust bundle of yesterday
     pinned(home, story)
     url = trace.url(story.codes[0], host="seal.example.com")
     assert answer(url)["outcome"] == "known"
+    assert "1 day old" in str(answer(url)["words"])
+    assert answer(url)["withdrawals_as_of"]
     assert answer(trace.short_code(story.codes[0]))["exit"] == 2
     assert answer(url[:-8] + "AAAAAAAA")["exit"] == 1
     picture = io.BytesIO()
