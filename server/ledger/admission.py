@@ -22,8 +22,8 @@ from nacl.exceptions import BadSignatureError, CryptoError
 from firmware_protocol import cose, events
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.events import Event
-from firmware_protocol.purposes import Purpose
 from server.ledger import merkle
+from server.ledger.glance import Glance, glance, glance_slowly
 
 MAX_SEQ: Final = 2**63 - 1
 """What a signed 64-bit database column holds."""
@@ -62,10 +62,14 @@ class Incoming(NamedTuple):
     leaf: bytes  # exactly what arrived
     leaf_hash: bytes
     chain_hash: bytes  # what the next event names as `previous`
-    parts: cose.Sign1
-    event: Event
     chain_key: tuple[str, int]
     seq: int
+    facts: Glance
+
+    @property
+    def event(self) -> Event:
+        """The whole event, read anew: for the few that need more than the facts."""
+        return events.peek(self.leaf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,29 +137,26 @@ def read(leaf: bytes) -> Incoming | SetAside:
     if len(leaf) > events.MAX_EVENT:
         return SetAside(Reason.MALFORMED, f"{len(leaf)} bytes, at most {events.MAX_EVENT}")
     try:
-        parts = cose.parse1(leaf)
-        event = events.read(parts.payload)
+        facts = glance(leaf) or glance_slowly(leaf)
     except ProtocolError as error:
         return SetAside(Reason.MALFORMED, f"{error.code}: {error}")
-    header = event.header
-    if not 1 <= header.seq <= MAX_SEQ or header.generation > MAX_SEQ:
+    device_id, generation, seq = facts.device_id, facts.generation, facts.seq
+    if not 1 <= seq <= MAX_SEQ or generation > MAX_SEQ:
         return SetAside(Reason.MALFORMED, "sequence number or generation out of range")
-    if not _DEVICE_ID(header.device_id):
+    if not _DEVICE_ID(device_id):
         return SetAside(Reason.MALFORMED, "a device id holds printable ASCII, and nothing that MQTT topics reserve")
-    chain_key = (header.device_id, header.generation)
-    return Incoming(leaf, merkle.leaf_hash(leaf), events.chain_hash(leaf), parts, event, chain_key, header.seq)
+    return Incoming(leaf, merkle.leaf_hash(leaf), events.chain_hash(leaf), (device_id, generation), seq, facts)
 
 
 def check_signature(incoming: Incoming, keys: Mapping[tuple[str, int], DeviceKey]) -> SetAside | None:
     """None when the enrolled key of this device and generation signed exactly these bytes."""
-    key = keys.get(incoming.chain_key)
-    if key is None or cose.key_id(key.public_key) != incoming.parts.key_id:
-        return SetAside(Reason.UNKNOWN_KEY, f"no enrolled key {incoming.parts.key_id.hex()}", incoming)
+    key, facts = keys.get(incoming.chain_key), incoming.facts
+    if key is None or cose.key_id(key.public_key) != facts.key_id:
+        return SetAside(Reason.UNKNOWN_KEY, f"no enrolled key {facts.key_id.hex()}", incoming)
     if key.status is KeyStatus.REVOKED:
         return SetAside(Reason.REVOKED_KEY, "the key was revoked", incoming)
-    signed = cose.to_be_signed(incoming.parts, purpose=Purpose.EVENT)
     try:
-        crypto_sign_open(incoming.parts.signature + signed, key.public_key)
+        crypto_sign_open(facts.signature + facts.signed, key.public_key)
     except (BadSignatureError, CryptoError, ValueError):
         return SetAside(Reason.BAD_SIGNATURE, "the signature does not verify", incoming)
     return None
@@ -177,14 +178,14 @@ def admit(chain: Chain, incoming: Incoming, *, now: datetime) -> Verdict:
         _extend(chain, incoming, now)
     else:
         _fill(chain, incoming.seq)
-    previous = incoming.event.header.previous
+    previous = incoming.facts.previous
     chain.links[incoming.seq] = Link(incoming.leaf_hash, incoming.chain_hash, previous)
     return Accepted(incoming)
 
 
 def _fits(chain: Chain, incoming: Incoming) -> bool:
     """Whether `incoming` names the stored event before it, and the stored event after it names `incoming`."""
-    seq, previous = incoming.seq, incoming.event.header.previous
+    seq, previous = incoming.seq, incoming.facts.previous
     if seq == 1:
         if previous != events.FIRST_PREVIOUS:
             return False

@@ -111,13 +111,12 @@ class Batch:
         return self._write_set_aside(db)
 
     def _add_event(self, incoming: Incoming) -> None:
-        header, body = incoming.event.header, incoming.event.body
-        owner = self.keys[incoming.chain_key]
-        token_id: bytes | None = getattr(body, "token_id", None)
+        facts, owner = incoming.facts, self.keys[incoming.chain_key]
+        token_id = facts.token_id
         self._add(
             (incoming.leaf_hash, _EVENT, incoming.leaf, owner.tenant_id, owner.branch_path),
-            entry_type=int(header.event_type),
-            place=(header.device_id, header.generation, header.seq),
+            entry_type=int(facts.event_type),
+            place=(*incoming.chain_key, incoming.seq),
             refs=(f"token:{token_id.hex()}",) if token_id and token_id != _NO_TOKEN else (),
         )
         self.events += 1
@@ -145,7 +144,7 @@ class Batch:
         return list(fresh.values())
 
     def _set_aside_row(self, digest: bytes, arrival: Arrival, why: SetAside) -> dict[str, Any]:
-        header = why.incoming.event.header if why.incoming else None
+        header = why.incoming.facts if why.incoming else None
         owner = self.keys.get(why.incoming.chain_key) if why.incoming else None
         return {
             "digest": digest,

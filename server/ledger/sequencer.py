@@ -187,7 +187,7 @@ class Sequencer:
                 "digest": hashlib.sha256(b"".join(digests)).digest(),
                 "reasons": sorted({why.reason.value for _, why in arrivals}),
             }
-            devices = sorted({why.incoming.event.header.device_id for _, why in arrivals if why.incoming})
+            devices = sorted({why.incoming.facts.device_id for _, why in arrivals if why.incoming})
             owner = batch.owner_of(arrivals[0][1])
             self._record(db, EntryType.EVENTS_SET_ASIDE, {"device": devices}, public, owner=owner, now=batch.now)
         for _, why in fresh:
@@ -197,7 +197,7 @@ class Sequencer:
     def _record_equivocation(self, db: Session, batch: Batch, why: SetAside) -> None:
         if why.incoming is None:
             return
-        header = why.incoming.event.header
+        header = why.incoming.facts
         stored = batch.chains[why.incoming.chain_key].links[header.seq].leaf_hash
         public = {"generation": header.generation, "seq": header.seq, "stored": stored, "other": why.incoming.leaf_hash}
         refs: dict[str, object] = {"device": header.device_id}
