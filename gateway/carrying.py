@@ -37,6 +37,9 @@ FULL_S: Final = 0.05
 """How soon a full MQTT queue is tried again."""
 DOWN_TIMEOUT_S: Final = 5.0
 RETRY_UPLOAD_S: Final = 0.5
+LONGEST_RETRY_UPLOAD_S: Final = 4.0
+"""Without one photo taken in between. After days alone headquarters reads events for minutes before it knows of their
+photos, and each question that comes too early costs both sides more than an event does."""
 IDLE_S: Final = 5.0
 
 log = structlog.get_logger("gateway.carrying")
@@ -160,7 +163,7 @@ class Carrying:
     # Photos up
 
     async def upload_photos(self) -> None:
-        asked = False
+        asked, in_vain = False, 0
         while True:
             known = self._device.enrolment != "unknown"
             asked = asked or (known and await self._ask_for_wanted())
@@ -168,9 +171,13 @@ class Carrying:
             untried = [digest for digest in owed if digest not in self._refused]
             for digest in untried:
                 if not await self._upload(digest):
+                    in_vain += 1
                     break
+                in_vain = 0
             if not untried:
                 self._refused.clear()
+            if in_vain > 1:
+                await asyncio.sleep(min(LONGEST_RETRY_UPLOAD_S, RETRY_UPLOAD_S * 2 ** (in_vain - 2)))
             await woken(self._photos_wake, RETRY_UPLOAD_S if owed else IDLE_S)
 
     async def _ask_for_wanted(self) -> bool:

@@ -7,13 +7,12 @@ broker into the ledger, and its receipt was verified by the device that signed i
 
 import contextlib
 import os
+import sqlite3
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import httpx
 
 from dashboard.bench._office import Office
 from dashboard.bench._processor import name_of, processor_s
@@ -98,27 +97,22 @@ def measure(*, devices_count: int, count: int, photos: int) -> Drain:
 class _Drained(Office):
     def drain(self, photos: int) -> Drain:
         gateway = self.company.gateway
-        with httpx.Client(base_url=gateway.start()["session_url"], timeout=30) as client:
-
-            def waiting() -> dict[str, int]:
-                found: dict[str, int] = client.get("api/state").json()["waiting"]
-                return found
-
-            begun = time.monotonic()
-            total = sum(device.last_seq for device in self.devices)
-            until("read", f"{total} events in the outbox", lambda: waiting()["events"] >= total, timeout_s=PATIENCE_S)
+        gateway.start()
+        with contextlib.closing(_Outbox(self.company.folder / "gateway" / "outbox.db")) as outbox:
+            begun, total = time.monotonic(), sum(self.last_seqs.values())
+            until("read", f"{total} events in the outbox", lambda: outbox.holds(self.last_seqs), timeout_s=PATIENCE_S)
             read_s = time.monotonic() - begun
             if self.broker:
                 self.broker.start()
             self.company.server.start()
             back, spent = time.monotonic(), self._processor_s()
-            until("drain", "an outbox without events", lambda: waiting()["events"] == 0, timeout_s=PATIENCE_S)
+            until("drain", "an outbox without events", lambda: not outbox.events(), timeout_s=PATIENCE_S)
             events_s = time.monotonic() - back
             cpu_s = {name: now - spent.get(name, 0.0) for name, now in self._processor_s().items()}
-            until("photos", "an outbox without photos", lambda: waiting()["photos"] == 0, timeout_s=PATIENCE_S)
+            until("photos", "an outbox without photos", lambda: not outbox.photos(), timeout_s=PATIENCE_S)
             photos_s = time.monotonic() - back
             rss = _peak_rss_mb(gateway.pid)
-            left = waiting()["events"]
+            left = outbox.events()
         return Drain(
             events=total,
             photos=photos,
@@ -147,6 +141,33 @@ class _Drained(Office):
             found.get(device, [])[:newest] == list(range(1, len(found.get(device, [])) + 1))
             for device, newest in last.items()
         ) and sum(map(len, found.values())) >= sum(last.values()) - len(last)
+
+
+class _Outbox:
+    """The gateway's outbox, looked at from outside: asking the gateway itself would cost it a tenth of its time."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def holds(self, last_seqs: dict[str, int]) -> bool:
+        """The last event of each device; devices are read in order."""
+        newest = "SELECT max(seq) FROM event WHERE device = ? AND generation = 1"
+        return all(
+            self._db.execute(newest, (device,)).fetchone()[0] == last_seq for device, last_seq in last_seqs.items()
+        )
+
+    def events(self) -> int:
+        """How many wait, up to 1,000."""
+        return self._count("SELECT count(*) FROM (SELECT 1 FROM event LIMIT 1000)")
+
+    def photos(self) -> int:
+        return self._count("SELECT count(*) FROM photo WHERE uploaded = 0")
+
+    def _count(self, query: str) -> int:
+        return int(self._db.execute(query).fetchone()[0])
 
 
 def _peak_rss_mb(pid: int) -> float:
