@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -17,6 +17,9 @@ from server.core.client_tls import RoleLogin
 from server.core.clock import Clock
 from server.ledger import mqtt_packets
 from server.ledger.mqtt_packets import BadPacket, Connack, Connect, Disconnect, Packet, Pingresp, Publish, Suback
+
+if TYPE_CHECKING:
+    import paho.mqtt.client as mqtt
 
 HANDSHAKE_S: Final = 10.0
 """Longest wait for each answer while a connection is made."""
@@ -55,6 +58,24 @@ class BrokerAddress:
         except BaseException:
             plain.close()
             raise
+
+    def prepare(self, client: "mqtt.Client") -> None:
+        """For a part that still speaks through paho: before `client` connects for the first time."""
+        if self.username is not None:
+            client.username_pw_set(self.username, self.password)
+        if self.login is not None:
+            client.tls_set_context(self.login.context)
+            client.on_pre_connect = lambda *_: self._renew()
+        elif self.tls is not None:
+            client.tls_set_context(self.tls)
+
+    def _renew(self) -> None:
+        """An exception here would silently end paho's thread."""
+        try:
+            if self.login is not None:
+                self.login.renew()
+        except Exception:
+            log.exception("broker_login_not_renewed")
 
 
 def dial(address: BrokerAddress, connect: Connect, filters: Sequence[str], clock: Clock) -> "Link":
