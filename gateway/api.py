@@ -36,6 +36,27 @@ class Badge(_Body):
     badge: str
 
 
+class PagesHost(_Body):
+    """`rp_id`: the host of the page, to which a passkey belongs."""
+
+    rp_id: str
+
+
+class PasskeyAnswer(_Body):
+    """What navigator.credentials.get gave, in base64url."""
+
+    credential_id: str
+    authenticator_data: str
+    client_data: str
+    signature: str
+
+
+class NewPasskey(PagesHost):
+    """What navigator.credentials.create gave, in base64url."""
+
+    authenticator_data: str
+
+
 class Start(_Body):
     request_id: str
 
@@ -114,6 +135,26 @@ async def sign_in(device: Agent, body: SignIn) -> dict[str, Any]:
 @router.post("/devices/{device_id}/badge")
 async def badge(device: Agent, body: Badge) -> dict[str, Any]:
     return await device.operators.badge(body.badge)
+
+
+@router.post("/devices/{device_id}/passkey/ask")
+async def ask_for_passkey(device: Agent, body: PagesHost) -> dict[str, Any]:
+    return await device.passkeys.ask(body.rp_id)
+
+
+@router.post("/devices/{device_id}/passkey")
+async def passkey(device: Agent, body: PasskeyAnswer) -> dict[str, Any]:
+    return await device.passkeys.sign_in(body.model_dump())
+
+
+@router.post("/devices/{device_id}/passkey/new")
+async def ask_for_new_passkey(device: Agent, body: PagesHost) -> dict[str, Any]:
+    return device.passkeys.new(body.rp_id)
+
+
+@router.post("/devices/{device_id}/new-passkey")
+async def new_passkey(device: Agent, body: NewPasskey) -> dict[str, str]:
+    return {"number": await device.passkeys.register(body.model_dump())}
 
 
 @router.post("/devices/{device_id}/sign-out")

@@ -28,6 +28,7 @@ from gateway.leafing import Leafing
 from gateway.link import DeviceLink
 from gateway.operators import Operators
 from gateway.outbox import KeptEvent
+from gateway.passkeys import Passkeys
 from gateway.rules import facts
 from gateway.settings import DeviceSettings
 from gateway.stamping import Stamping
@@ -58,6 +59,7 @@ class DeviceAgent:
         self.carrying = Carrying(self.connection, office, self._bulk, learned=self._learned)
         self.desk = Desk(self.connection, office)
         self.operators = Operators(self.desk)
+        self.passkeys = Passkeys(self.desk, self.operators)
         self.imprints = Imprints(self.desk, self._bulk, self.carrying)
         self.sticking = Sticking(self.desk, office.labels, office.label_printer, trace_host=office.trace_host)
         self._leafing = Leafing(self.desk, self._bulk, self.carrying)

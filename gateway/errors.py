@@ -87,6 +87,24 @@ class NotKnownHere(GatewayError):
         super().__init__("The name, the PIN or the badge is not right. Nothing was unlocked. Try again.")
 
 
+class PasskeyNotKnown(GatewayError):
+    """No roster here names it, or what was signed with it does not let its owner in."""
+
+    code = "passkey_not_known"
+
+    def __init__(self) -> None:
+        super().__init__("This passkey does not count at this device. Nothing was unlocked. Use your PIN or badge.")
+
+
+class NoPasskey(GatewayError):
+    """Nobody who may operate here has a confirmed passkey for this page."""
+
+    code = "no_passkey"
+
+    def __init__(self) -> None:
+        super().__init__("No passkey counts on this page yet. Sign in with your PIN or badge, then add one.")
+
+
 class OutOfOrder(GatewayError):
     """A step that does not fit where the session stands."""
 

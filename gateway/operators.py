@@ -1,11 +1,12 @@
-"""Who stands at the device: PIN or badge, checked by the device itself, and by headquarters while it can be reached.
+"""Who stands at the device: checked by the device itself, and by headquarters while it can be reached.
 
 The roster that headquarters signs goes to the device; its names and salts stay here, so a change of keeper works
-without headquarters, too. A PIN or badge is never kept.
+without headquarters, too. A PIN or badge is never kept. Passkeys: passkeys.py.
 """
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
@@ -18,6 +19,8 @@ from gateway.errors import DeviceRefused, GatewayError, HeadOfficeUnreachable, N
 
 ROSTER_EVERY_S: Final = 60.0
 BADGE_PURPOSE: Final = b"seal/1/badge"
+Show = Callable[[], Awaitable[bool]]
+Tell = Callable[[], Awaitable[dict[str, Any]]]
 
 log = structlog.get_logger("gateway.operators")
 
@@ -59,7 +62,7 @@ class Operators:
     def _roster(self) -> dict[str, Any] | None:
         return self._office.notebook.roster(self._device.device_id)
 
-    def _people(self) -> list[dict[str, Any]]:
+    def people(self) -> list[dict[str, Any]]:
         roster = self._roster()
         return list(roster["people"]) if roster else []
 
@@ -69,7 +72,7 @@ class Operators:
         """Raises: DeviceRefused, HeadOfficeRefused, HeadOfficeUnreachable, NotKnownHere."""
 
         def known() -> dict[str, Any] | None:
-            return next((one for one in self._people() if one["username"].lower() == username.lower()), None)
+            return next((one for one in self.people() if one["username"].lower() == username.lower()), None)
 
         if known() is None:
             await self.refresh()  # somebody new
@@ -87,7 +90,7 @@ class Operators:
         lookup = hashlib.sha256(BADGE_PURPOSE + text.encode()).digest()[:8].hex()
 
         def wearer() -> dict[str, Any] | None:
-            return next((one for one in self._people() if one.get("badge_lookup") == lookup), None)
+            return next((one for one in self.people() if one.get("badge_lookup") == lookup), None)
 
         if wearer() is None:
             await self.refresh()  # a badge that was given out a moment ago
@@ -100,14 +103,26 @@ class Operators:
     async def _sign_in(
         self, person: dict[str, Any] | None, method: Method, secret: str, *, username: str | None
     ) -> dict[str, Any]:
+        async def show() -> bool:
+            return person is not None and await self._at_device(person, method, secret)
+
+        async def tell() -> dict[str, Any]:
+            if username is None:
+                return await self._office.head_office.sign_in_badge(self._device.device_id, secret)
+            return await self._office.head_office.sign_in(self._device.device_id, username, secret)
+
+        return await self.admit(person, method.name.lower(), show=show, tell=tell)
+
+    async def admit(self, person: dict[str, Any] | None, method: str, *, show: Show, tell: Tell) -> dict[str, Any]:
+        """`show`: whether the device took it; `tell`: who it is, as headquarters says, which may be out of reach.
+
+        Raises: what the two raise, and HeadOfficeUnreachable only when the device did not take it either.
+        """
         async with self._turn:
-            at_device = person is not None and await self._at_device(person, method, secret)
+            at_device = await show()
             before = str((self._desk.operator or {}).get("operator_id", ""))
             try:
-                if username is None:
-                    signed = await self._office.head_office.sign_in_badge(self._device.device_id, secret)
-                else:
-                    signed = await self._office.head_office.sign_in(self._device.device_id, username, secret)
+                signed = await tell()
             except HeadOfficeUnreachable:
                 if person is None or not at_device:
                     raise
@@ -119,7 +134,7 @@ class Operators:
             if self._desk.session.token_id and not at_device and before != signed["operator_id"]:
                 # the device closes another person's job by itself only if it knows who is who
                 await self._device.ask(messages.RelockRequest(close_grant=True), messages.Accepted)
-            self._desk.operator = signed | {"at_device": at_device, "method": method.name.lower()}
+            self._desk.operator = signed | {"at_device": at_device, "method": method}
         self._office.changed()
         return self._desk.operator
 

@@ -4,16 +4,21 @@ from gateway.device import DeviceAgent
 
 ACTIONS = frozenset(
     {"sign-in", "sign-out", "badge", "start", "abort", "reason", "redo", "alarm", "label", "settle", "pair", "scan"}
+    | {"passkey", "new-passkey"}
 )
 
 
-async def act(agent: DeviceAgent, action: str, form: dict[str, str]) -> None:  # noqa: C901 - one line per form
-    """Raises: GatewayError."""
+async def act(agent: DeviceAgent, action: str, form: dict[str, str]) -> dict[str, str]:  # noqa: C901, PLR0912 - one line per form
+    """Facts for what the page says when it went well. Raises: GatewayError."""
     match action:
         case "sign-in":
             await agent.operators.sign_in(form.get("username", "").strip(), form.get("pin", ""))
         case "badge":
             await agent.operators.badge(form.get("badge", ""))
+        case "passkey":
+            await agent.passkeys.sign_in(form)
+        case "new-passkey":
+            return {"number": await agent.passkeys.register(form)}
         case "sign-out":
             await agent.operators.sign_out()
         case "start":
@@ -34,3 +39,4 @@ async def act(agent: DeviceAgent, action: str, form: dict[str, str]) -> None:  #
             agent.desk.settle(form.get("name", ""))
         case "scan":
             await agent.stamping.scan()
+    return {}

@@ -102,7 +102,9 @@ def pick(device: Facts, jobs: Sequence[Facts], _: Translate, trouble: str) -> Sc
             step=Step.PICK,
             tone="plain",
             title=_("Who are you?"),
-            text=_("Hold your badge to the reader, or give your name and PIN, so that the record says who pressed."),
+            text=_(
+                "Hold your badge to the reader, use a passkey, or give your name and PIN: the record says who pressed."
+            ),
             lines=lines,
             sign_in=True,
         )
@@ -114,6 +116,7 @@ def pick(device: Facts, jobs: Sequence[Facts], _: Translate, trouble: str) -> Sc
         text=_("Pick a job.") if mine else _("Nothing waits for this device. Approved requests appear here."),
         lines=(*lines, *_leftovers(device, _)),
         jobs=tuple(mine),
+        add_passkey=not device["operator"].get("offline"),
         extra=(
             *_settling(device, _),
             Action(path="scan", text=_("Photograph paper for a new request")),

@@ -56,6 +56,9 @@ def page_router(gateway: "Gateway") -> APIRouter:
 
 _SAID: Final = {
     "scan": N_("Photographed. The photo waits in the New request form at headquarters."),
+    "new-passkey": N_(
+        "Your passkey waits for you: confirm number %(number)s at headquarters under My passkeys. Then it signs you in."
+    ),
     "pair": N_("Pairing runs for 180 s. Compare the six digits at headquarters and confirm on both."),
 }
 """What to say after these went well."""
@@ -149,15 +152,16 @@ class _Pages:
             return self._page(request, "home.html", devices=self._gateway.state()["devices"], status=404)
         form = {name: str(value) for name, value in (await request.form()).items()}
         _ = self._words(request)
+        told: dict[str, str] = {}
         try:
             if action == "pair":
                 self._spawn(agent)
             else:
-                await act(agent, action, form)
+                told = await act(agent, action, form)
         except GatewayError as error:
             self._say(device_id, str(error))
         else:
-            self._say(device_id, _(_SAID[action]) if action in _SAID else "")
+            self._say(device_id, _(_SAID[action]) % told if action in _SAID else "")
         return RedirectResponse(f"/devices/{device_id}", status_code=303)
 
     def _say(self, device_id: str, text: str) -> None:

@@ -87,6 +87,7 @@ class Screen:
     lines: tuple[str, ...] = ()
     position: int = 0
     sign_in: bool = False
+    add_passkey: bool = False
     jobs: tuple[Mapping[str, Any], ...] = ()
     pictures: tuple[Picture, ...] = ()
     differences: tuple[Difference, ...] = ()

@@ -65,6 +65,16 @@ class HeadOffice:
     async def sign_in_badge(self, device_id: str, badge: str) -> Json:
         return await self._post("sessions", {"device_id": device_id, "badge": badge})
 
+    async def sign_in_passkey(self, device_id: str, event: bytes) -> Json:
+        """`event`: the device's signed OPERATOR."""
+        return await self._post("sessions", {"device_id": device_id, "event": event.hex()})
+
+    async def register_passkey(
+        self, device_id: str, *, operator_id: str, rp_id: str, authenticator_data: bytes
+    ) -> Json:
+        body = {"operator_id": operator_id, "rp_id": rp_id, "authenticator_data": authenticator_data.hex()}
+        return await self._post(f"devices/{device_id}/passkeys", body)
+
     async def roster(self, device_id: str) -> Json:
         answer: Json = await self._send("GET", f"devices/{device_id}/roster")
         return answer

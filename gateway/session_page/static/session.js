@@ -1,5 +1,6 @@
 // Keeps the screen up to date with the device. Without it the forms still work and a reload shows the next step.
 import { listen } from "./badge.js";
+import { passkeys } from "./passkey.js";
 
 const CUES = {
   go: [880, 0.25], leaf: [990, 0.06], stamped: [660, 0.12], done: [520, 0.4], asked: [440, 0.2], spoil: [330, 0.3],
@@ -79,3 +80,5 @@ listen(async (badge) => {
   document.activeElement?.blur(); // the answer is shown even where somebody was typing
   refresh();
 });
+
+passkeys(refresh);
