@@ -19,6 +19,7 @@ from dashboard.pages import (
     ledger_checkpoints,
     live,
     login,
+    passkeys,
     people,
     requests,
     reviews,
@@ -63,7 +64,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     logs = (log.entries_router(allow(*EVERYONE)), log.public_router)
     for router in (*ROUTERS, *(() if archive.router in ROUTERS else (archive.router,)), *logs):
         app.include_router(router)
-    for part in (login, trust, inbox, asking, requests, cases, reviews, devices, deputies, people, seals):
+    for part in (login, trust, inbox, asking, requests, cases, reviews, devices, deputies, passkeys, people, seals):
         app.include_router(part.router)
     for part in (ledger_browser, ledger_cases, ledger_checkpoints, ledger, live):  # `ledger` takes any name
         app.include_router(part.router)

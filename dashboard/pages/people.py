@@ -198,6 +198,7 @@ def _one(
     with run.db.read() as db:
         person = identity.person(db, me.scope, person_id)
         ways = {way.method.name for way in identity.verifiers(db, person.tenant_id, [person.id])}
+        passkeys = identity.passkeys(db, run, me.scope, person_id)
         badges, branches = identity.badges(db, me.scope, person_id), identity.branches(db, me.scope)
     problem = problem_of(error, instance="") if error is not None else None
     return pages_of(request).page(
@@ -209,6 +210,7 @@ def _one(
         person=person,
         has_pin="PIN" in ways,
         badge=next((badge for badge in badges if badge.revoked_at is None), None),
+        passkeys=passkeys,
         branches=branches,
         roles=ROLES,
     )
