@@ -229,15 +229,19 @@ class Carrying:
 
     def down(self, kind: str, payload: bytes) -> None:
         """A signed order arrived over MQTT. Runs in the event loop."""
-        for awaited in self._awaited:
-            if awaited.kind == kind and not awaited.arrived.done() and awaited.fits(payload):
-                awaited.arrived.set_result(payload)
+        self.offer(kind, payload)
         if kind == "receipt":
             self._receipt(payload)
         elif kind == "policy":
             self._device.spawn(self._relay_policy(payload))
         else:
             self._delivered(kind, payload)
+
+    def offer(self, kind: str, payload: bytes) -> None:
+        """To whoever waits for just this."""
+        for awaited in self._awaited:
+            if awaited.kind == kind and not awaited.arrived.done() and awaited.fits(payload):
+                awaited.arrived.set_result(payload)
 
     async def _relay_policy(self, payload: bytes) -> None:
         try:

@@ -31,13 +31,18 @@ class Office:
     notebook: Notebook
     labels: LabelBook
     label_printer: LabelPrinter | None
-    trace_host: str
+    server_host: str
     photos: PhotoStore
     head_office: HeadOffice
     uplink: Uplink
     clock: Clock
     auto: bool
     changed: Callable[[], None]
+
+    @property
+    def trace_host(self) -> str:
+        """What codes on labels name; the server's own address only until it has said which."""
+        return self.notebook.trace_host() or self.server_host
 
 
 class Connection:

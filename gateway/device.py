@@ -61,7 +61,7 @@ class DeviceAgent:
         self.operators = Operators(self.desk)
         self.passkeys = Passkeys(self.desk, self.operators)
         self.imprints = Imprints(self.desk, self._bulk, self.carrying)
-        self.sticking = Sticking(self.desk, office.labels, office.label_printer, trace_host=office.trace_host)
+        self.sticking = Sticking(self.desk, office.labels, office.label_printer)
         self._leafing = Leafing(self.desk, self._bulk, self.carrying)
         cases, vouchers = Cases(self.desk, self.carrying), Vouchers(self.desk, self.carrying)
         self.stamping = Stamping(self.desk, self._bulk, self.carrying, cases=cases, vouchers=vouchers)
@@ -159,6 +159,7 @@ class DeviceAgent:
             "features": hello.features,
         }
         answer = await self._office.head_office.hello(self._office.gateway_id, VERSION, [told])
+        self._office.notebook.keep_trace_host(str(answer.get("trace_host") or self._office.trace_host))
         status = {known["device_id"]: known["status"] for known in answer["devices"]}
         self.connection.enrolment = status.get(hello.device_id, "unknown")
         self.carrying.send.set()

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS untold (
 CREATE TABLE IF NOT EXISTS leftover (
     token_id TEXT NOT NULL, stroke INTEGER NOT NULL, kind TEXT NOT NULL, device TEXT NOT NULL, title TEXT NOT NULL,
     at_ms INTEGER NOT NULL, PRIMARY KEY (token_id, stroke, kind)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS told (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alarm (device TEXT PRIMARY KEY, strokes INTEGER NOT NULL) WITHOUT ROWID;
 """
 KEPT_STEPS: Final = frozenset({Step.DONE, Step.LABEL, Step.REDO, Step.SPOIL})
@@ -140,6 +141,18 @@ class Notebook:
 
     def drop_voucher(self, token_id: bytes) -> None:
         self._run("DELETE FROM voucher WHERE token_id = ?", token_id)
+
+    # What headquarters told
+
+    def keep_trace_host(self, host: str) -> None:
+        """HOST or HOST:PORT of the public pages, which the codes on labels carry."""
+        if host != self.trace_host():
+            self._run("INSERT OR REPLACE INTO told VALUES ('trace_host', ?)", host)
+
+    def trace_host(self) -> str:
+        """Empty while headquarters has not said."""
+        rows = self._rows("SELECT value FROM told WHERE name = 'trace_host'")
+        return str(rows[0][0]) if rows else ""
 
     # Words and what is left over
 

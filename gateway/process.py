@@ -85,7 +85,7 @@ class Gateway:
             notebook=self.notebook,
             labels=self.labels,
             label_printer=printer_from(settings.label_printer),
-            trace_host=urlsplit(settings.server_url).netloc,
+            server_host=urlsplit(settings.server_url).netloc,
             photos=PhotoStore(home / "photos"),
             head_office=self.head_office,
             uplink=self.uplink,

@@ -36,11 +36,10 @@ def code_words(code: bytes, *, host: str) -> tuple[str, str]:
 
 
 class Sticking:
-    def __init__(self, desk: Desk, book: LabelBook, printer: LabelPrinter | None, *, trace_host: str) -> None:
+    def __init__(self, desk: Desk, book: LabelBook, printer: LabelPrinter | None) -> None:
         self._desk = desk
         self._book = book
         self._printer = printer
-        self._host = trace_host
         desk.does |= {
             Do.PRINT: self.print,
             Do.LABEL: self.photograph,
@@ -58,7 +57,7 @@ class Sticking:
         if sheet in session.plan.pages[body.stroke : session.strokes_total]:
             return
         earlier = sum((one.page, one.copy) == sheet and not one.cancelled for one in session.imprints)
-        url, short = code_words(body.trace_code, host=self._host)
+        url, short = code_words(body.trace_code, host=self._desk.office.trace_host)
         if not url:
             return
         page, copy = sheet

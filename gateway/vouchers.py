@@ -41,14 +41,26 @@ class Vouchers:
     async def _ask(self, job: dict[str, Any], operator_id: str) -> None:
         device_id = self._desk.device.device_id
 
+        wanted: set[bytes] = set()  # the token id, once headquarters has answered
+        early: list[bytes] = []  # vouchers that were quicker than that answer
+
+        def fits(data: bytes) -> bool:
+            claims = _voucher(data)
+            if claims is not None and not wanted:
+                early.append(data)
+            return claims is not None and claims.token_id in wanted
+
         async def ask() -> bool:
-            await self._desk.office.head_office.voucher(
+            answer = await self._desk.office.head_office.voucher(
                 device_id, request_id=job["request_id"], operator_id=operator_id
             )
+            wanted.add(bytes.fromhex(answer["token_id"]))
+            for data in early:
+                self._carrying.offer("token", data)
             return True
 
         try:
-            token = await self._carrying.await_down("token", lambda data: _voucher(data) is not None, ask)
+            token = await self._carrying.await_down("token", fits, ask)
             claims = _voucher(token)
             if claims is not None:
                 self._desk.office.notebook.keep_voucher(

@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     def _addresses_are_addresses(self) -> Self:
         if urlsplit(self.public_url).scheme != "https":
             raise ValueError("public_url must start with https://")
+        if urlsplit(self.public_url).path.strip("/"):
+            raise ValueError("public_url is a host and a port: a printed code has no room for a path")
         if self.database_url.startswith("sqlite") and not urlsplit(self.database_url).path.strip("/"):
             raise ValueError("an in-memory database is not durable; give a file")
         outside = sum(not witness.own for witness in self.witnesses)

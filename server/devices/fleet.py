@@ -1,6 +1,7 @@
 """Devices as the server knows them: their keys, what they reported, whether they may be used, who stands there."""
 
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlmodel import Session
@@ -95,7 +96,11 @@ def hello(db: Session, run: Runtime, gateway: GatewayRead, body: HelloIn) -> Hel
     row.version, row.last_hello_at = body.version, run.now()
     db.add(row)
     answers = [_take_report(db, run, gateway, said) for said in body.devices]
-    return HelloOut(time_ms=round(run.now().timestamp() * 1000), devices=answers)
+    return HelloOut(
+        time_ms=round(run.now().timestamp() * 1000),
+        trace_host=urlsplit(run.settings.public_url).netloc,
+        devices=answers,
+    )
 
 
 def set_state(

@@ -137,6 +137,7 @@ class HelloDeviceOut(Out):
 
 class HelloOut(Out):
     time_ms: int
+    trace_host: str  # HOST or HOST:PORT of the public pages, for the codes on labels
     devices: list[HelloDeviceOut]
 
 

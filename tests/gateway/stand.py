@@ -166,7 +166,7 @@ class Stand:
             notebook=self.notebook,
             labels=self.labels,
             label_printer=printer,
-            trace_host="seal.example",
+            server_host="seal.example",
             photos=PhotoStore(home / "photos"),
             head_office=self.head_office,  # type: ignore[arg-type]
             uplink=Uplink(),
@@ -183,7 +183,7 @@ class Stand:
         self.desk = Desk(self.connection, office)
         self.operators = Operators(self.desk)
         self.imprints = Imprints(self.desk, bulk, self.carrying, poll_s=0, patience=3, tell_again_s=0)
-        self.sticking = Sticking(self.desk, self.labels, printer, trace_host="seal.example")
+        self.sticking = Sticking(self.desk, self.labels, printer)
         self.leafing = Leafing(self.desk, bulk, self.carrying)
         self.cases = Cases(self.desk, self.carrying, poll_s=0)
         self.vouchers = Vouchers(self.desk, self.carrying)

@@ -88,3 +88,14 @@ def test_words_and_leftovers_stay_until_somebody_deals_with_them(path: Path) -> 
     notebook.settle(TOKEN, 1, "label_missing")
     assert notebook.leftovers("CB-1") == []
     notebook.close()
+
+
+def test_the_public_host_is_known_after_a_restart(path: Path) -> None:
+    notebook = Notebook(path)
+    assert notebook.trace_host() == ""
+    for host in ("seal.example:8444", "seal.example"):
+        notebook.keep_trace_host(host)
+    notebook.close()
+    again = Notebook(path)
+    assert again.trace_host() == "seal.example"
+    again.close()

@@ -1,5 +1,6 @@
 """Who stands at the device, with and without headquarters; and vouchers for when it cannot be reached."""
 
+import asyncio
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -193,11 +194,36 @@ def bound_token(stand: Stand) -> bytes:
     return tokens.issue(token, key=Key())
 
 
-def voucher(stand: Stand) -> bytes:
+def voucher(stand: Stand, token_id: bytes = TOKEN) -> bytes:
     now = stand.clock.now // 1000
     seal = replace(SEAL, policy=int(Mode.VOUCHER) | 2, voucher_counter=7)
-    token = Token(device_id="CB-TEST", issued_at=now, not_before=now, expires_at=now + 3600, token_id=TOKEN, seal=seal)
+    token = Token(
+        device_id="CB-TEST", issued_at=now, not_before=now, expires_at=now + 3600, token_id=token_id, seal=seal
+    )
     return tokens.issue(token, key=Key())
+
+
+def test_a_voucher_of_another_job_is_never_kept_for_this_one(tmp_path: Path) -> None:
+    async def work(stand: Stand) -> None:
+        stand.desk.operator = {"operator_id": "p-kim", "name": "Kim"}
+        other, late = bytes(16), asyncio.Event()
+
+        def sent() -> dict[str, Any]:
+            stand.carrying.down("token", voucher(stand, other))
+            late.set()
+            return {"token_id": TOKEN.hex()}
+
+        stand.head_office.says |= {"jobs": [[JOB]], "voucher": [sent]}
+        await stand.stamping.jobs()
+        await late.wait()
+        stand.carrying.down("token", voucher(stand, other))
+        assert stand.notebook.vouchers("CB-TEST", now_ms=stand.clock.now) == []
+        stand.carrying.down("token", voucher(stand))
+        await stand.until_true(lambda: bool(stand.notebook.vouchers("CB-TEST", now_ms=stand.clock.now)))
+        (held,) = stand.notebook.vouchers("CB-TEST", now_ms=stand.clock.now)
+        assert (held.token_id, held.job["request_id"]) == (TOKEN, "r1")
+
+    at_desk(tmp_path, work)
 
 
 def test_a_voucher_is_fetched_while_online_and_stamped_with_when_offline(tmp_path: Path) -> None:
@@ -205,8 +231,8 @@ def test_a_voucher_is_fetched_while_online_and_stamped_with_when_offline(tmp_pat
         stand.desk.operator = {"operator_id": "p-kim", "name": "Kim"}
 
         def sent() -> dict[str, Any]:
-            stand.carrying.down("token", voucher(stand))
-            return {}
+            stand.carrying.down("token", voucher(stand))  # quicker than the answer that names it
+            return {"token_id": TOKEN.hex()}
 
         stand.head_office.says |= {"jobs": [[JOB]], "voucher": [sent]}
         await stand.stamping.jobs()
@@ -232,8 +258,8 @@ def test_a_voucher_that_the_device_calls_spent_is_thrown_away(tmp_path: Path) ->
         stand.desk.operator = {"operator_id": "p-kim", "name": "Kim"}
 
         def sent() -> dict[str, Any]:
-            stand.carrying.down("token", voucher(stand))
-            return {}
+            stand.carrying.down("token", voucher(stand))  # quicker than the answer that names it
+            return {"token_id": TOKEN.hex()}
 
         stand.head_office.says |= {"jobs": [[JOB]], "voucher": [sent]}
         await stand.stamping.jobs()
