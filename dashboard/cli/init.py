@@ -1,5 +1,6 @@
 """`cinnabar init`: the home, keys, offline root, certificates, trust bundle and database of an installation."""
 
+import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -17,10 +18,14 @@ from server.core.clock import Clock, SystemClock
 from server.core.db import Database
 from server.core.keystore import SERVER_PURPOSES, CertificateKey
 from server.core.rng import Rng, SystemRng
+from server.core.scope import WHOLE_TENANT
 from server.core.settings import Settings
 from server.core.trustfile import TrustFile
 from server.eseals import ca
+from server.ledger import service as ledger
 from server.ledger.checkpoint import origin_of
+from server.ledger.entry_types import EntryType
+from server.ledger.schemas import INSTALLATION
 from server.migrations import migrate
 from server.verification import trust
 
@@ -70,6 +75,7 @@ def create_installation(
     keyfile.write_private(settings.home / "settings.env", "\n".join([*lines, ""]).encode())
     database = Database(settings.database_url)
     migrate(database)
+    _record_beginning(settings, database, made, clock, rng)
     database.close()
     ceremony.finish(settings, made)
     return NewInstallation(
@@ -108,6 +114,33 @@ def _write_trust(settings: Settings, made: NewHome, authority: ca.Authority, *, 
         crls=((settings.home / "eseal" / "crl.der").read_bytes(),),
     )
     TrustFile(settings.home).create(signed, bundle)
+
+
+def _record_beginning(settings: Settings, database: Database, made: NewHome, clock: Clock, rng: Rng) -> None:
+    """Entry 0 of the log: whose it is, and which keys it began with."""
+    signed = TrustFile(settings.home).anchor()
+    with database.write() as db:
+        ledger.record(
+            db,
+            key=made.keys.signer(Purpose.ENTRY),
+            entry_type=EntryType.INSTALLATION,
+            refs={"installation": made.installation_id},
+            public={
+                "installation_id": made.installation_id,
+                "origin": origin_of(settings.public_url),
+                "host": settings.host,
+                "demo": settings.demo,
+                "keys": {purpose.name.lower(): made.keys.public_key(purpose) for purpose in SERVER_PURPOSES},
+                "root_key": made.root.public_key,
+                "trust_digest": hashlib.sha256(signed).digest(),
+            },
+            private={"name": settings.installation},
+            tenant_id=INSTALLATION,
+            branch_path=WHOLE_TENANT,
+            now=clock.now(),
+            rng=rng,
+            clock=clock,
+        )
 
 
 def _make_eseal_certificates(settings: Settings, made: NewHome, clock: Clock, rng: Rng) -> ca.Authority:

@@ -49,7 +49,10 @@ class AnnouncedPhoto(UuidPk, CreatedAt, table=True):
     """A photo named by an admitted event; only such digests may be uploaded."""
 
     __tablename__ = "announced_photo"
-    __table_args__ = (UniqueConstraint("device_id", "digest"),)
+    __table_args__ = (
+        UniqueConstraint("device_id", "digest"),
+        Index("ix_announced_photo_wanted", "device_id", "stored_at"),  # announced and never stored
+    )
 
     tenant_id: UUID
     branch_path: str

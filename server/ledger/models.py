@@ -126,7 +126,7 @@ class LedgerQuarantine(SQLModel, table=True):
     source: str  # the gateway it came from
     topic_device: str
     first_at: datetime = Field(sa_type=UtcDateTime)
-    last_at: datetime = Field(sa_type=UtcDateTime)
+    last_at: datetime = Field(sa_type=UtcDateTime, index=True)
     times: int
     tenant_id: UUID | None = None  # of the device, when it is known
     branch_path: str | None = None

@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("device_id", "digest"),
     )
+    op.create_index("ix_announced_photo_wanted", "announced_photo", ["device_id", "stored_at"], unique=False)
     op.create_table(
         "blob",
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -381,6 +382,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_index(op.f("ix_ledger_quarantine_device_id"), "ledger_quarantine", ["device_id"], unique=False)
+    op.create_index(op.f("ix_ledger_quarantine_last_at"), "ledger_quarantine", ["last_at"], unique=False)
     op.create_index(op.f("ix_ledger_quarantine_reason"), "ledger_quarantine", ["reason"], unique=False)
     op.create_table(
         "ledger_queue",
@@ -1194,6 +1196,7 @@ def downgrade() -> None:
     op.drop_table("ledger_receipt")
     op.drop_table("ledger_queue")
     op.drop_index(op.f("ix_ledger_quarantine_reason"), table_name="ledger_quarantine")
+    op.drop_index(op.f("ix_ledger_quarantine_last_at"), table_name="ledger_quarantine")
     op.drop_index(op.f("ix_ledger_quarantine_device_id"), table_name="ledger_quarantine")
     op.drop_table("ledger_quarantine")
     op.drop_index(op.f("ix_ledger_photo_state"), table_name="ledger_photo")
@@ -1237,6 +1240,7 @@ def downgrade() -> None:
     op.drop_table("carry_nonce")
     op.drop_table("blob_upload")
     op.drop_table("blob")
+    op.drop_index("ix_announced_photo_wanted", table_name="announced_photo")
     op.drop_table("announced_photo")
     op.drop_index("ix_alarm_tenant", table_name="alarm")
     op.drop_table("alarm")

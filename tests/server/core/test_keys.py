@@ -15,6 +15,7 @@ from asn1crypto import pem as armour
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings, strategies
+from sqlmodel import col, select
 
 from dashboard.cli.init import create_installation
 from firmware_protocol import cbor, cose
@@ -22,12 +23,16 @@ from firmware_protocol.purposes import Purpose
 from server.core import ceremony, keyfile, shamir, tls
 from server.core.ceremony import HomeExists
 from server.core.clock import FixedClock, SystemClock
+from server.core.db import Database
 from server.core.keyfile import KeyUnreadable, Passphrase
 from server.core.keystore import SERVER_PURPOSES, KeyStore
 from server.core.rng import SeededRng, SystemRng
 from server.core.settings import Settings
 from server.core.shamir import Share, SharesBroken
 from server.core.trustfile import TrustFile
+from server.ledger import entry_codec
+from server.ledger.entry_types import EntryType
+from server.ledger.models import LedgerQueue
 from server.verification import trust
 from server.verification.trust import BundleBroken, DeviceKey, DeviceStatus, Standing, Withdrawal
 
@@ -216,6 +221,20 @@ def test_the_first_bundle_is_trusted_by_who_pinned_the_root(demo_home: Settings)
     assert bundle.standing(pinned=[], now=NOW) is Standing.UNKNOWN_ROOT
     assert bundle.standing(pinned=pinned, now=bundle.expires) is Standing.EXPIRED
     assert bundle.standing(pinned=pinned, now=NOW, minimum_version=2) is Standing.OUTDATED
+
+
+def test_the_log_begins_with_the_installation_and_its_keys(demo_home: Settings, keys: KeyStore) -> None:
+    database = Database(demo_home.database_url)
+    with database.read() as db:
+        first = db.exec(select(LedgerQueue).order_by(col(LedgerQueue.id))).first()
+    database.close()
+    assert first is not None
+    entry = entry_codec.verify(first.leaf, keys=cose.keyring(keys.public_key(Purpose.ENTRY)))
+    assert entry.entry_type is EntryType.INSTALLATION
+    assert entry.refs["installation"] == str(ceremony.installation_id(demo_home))
+    assert entry.public["root_key"] == ceremony.demo_root(demo_home).public_key
+    assert entry.public["keys"]["checkpoint"] == keys.public_key(Purpose.CHECKPOINT)
+    assert set(entry.commitments) == {"name"}
 
 
 def test_a_new_device_needs_no_root(demo_home: Settings, keys: KeyStore) -> None:
