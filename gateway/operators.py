@@ -48,6 +48,10 @@ class Operators:
                 self._office.notebook.keep_roster(self._device.device_id, answer)
         except GatewayError as error:
             log.info("no_new_roster", device=self._device.device_id, error=str(error))
+        await self.relay()
+
+    async def relay(self) -> None:
+        """The device gets the roster that is here, unless it has it."""
         roster = self._roster()
         hello = self._device.hello
         if roster is None or hello is None or self._relayed == (hello.boot, roster["number"]):

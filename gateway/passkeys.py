@@ -35,6 +35,7 @@ class Passkeys:
         known = self._known(rp_id)
         if not known:
             raise NoPasskey
+        await self._operators.relay()
         answer = await self._device.ask(messages.PasskeyChallengeRequest(), messages.PasskeyChallenge)
         challenge = passkeys.challenge(self._device.device_id, answer.nonce)
         return {"challenge": _text(challenge), "rp_id": rp_id, "credentials": [_text(one) for one in known]}

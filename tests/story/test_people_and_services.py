@@ -3,14 +3,17 @@
 import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashboard.demo import paper, story
 from dashboard.demo.cast import BRANCH
 from dashboard.demo.waiting import StoryFailed, until
 from server.core.scope import Role
+from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.fixtures.running import Json, books, die_and_come_back, fsck, print_logs, stop_job
 from tests.server.world import contract_pdf
 from tests.story.keeping import Counter, counter
@@ -47,6 +50,27 @@ def add_person(office: Counter, username: str, role: Role, branch: str) -> None:
     players.people[username] = admin.post("people", "/api/v1/people", body)["id"]
     path = f"/api/v1/people/{players.people[username]}/roles"
     admin.post("people", path, {"role": role.value, "branch_path": branch})
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+def with_authenticator(browser: Browser, address: str) -> Page:
+    """A browser that has a security key in it, whose owner touches it and is known to it."""
+    page = browser.new_context(base_url=address, locale="en-GB").new_page()
+    page.set_default_timeout(30_000)
+    wires = page.context.new_cdp_session(page)
+    wires.send("WebAuthn.enable")
+    facts = {"protocol": "ctap2", "transport": "usb", "hasUserVerification": True, "isUserVerified": True}
+    wires.send("WebAuthn.addVirtualAuthenticator", {"options": facts | {"automaticPresenceSimulation": True}})
+    return page
 
 
 def device(office: Counter) -> Json:
@@ -129,6 +153,49 @@ def test_a_deputy_takes_over_with_a_badge_and_goes_on_without_headquarters(offic
         assert office.stage.beside.get("who", "/state")["operator"] == before
     row = books(office.stage).row(request_id)
     assert (row["pressed"], row["approved"], row["state"]) == (2, 2, "done"), row
+
+
+def test_a_passkey_made_at_the_device_counts_once_its_owner_said_so_and_then_without_headquarters(
+    office: Counter, browser: Browser
+) -> None:
+    page = with_authenticator(browser, office.stage.at_gateway.base_url.replace("127.0.0.1", "localhost"))
+    page.goto(f"/devices/{office.stage.device_id}")
+    use = page.get_by_role("button", name="Sign in with a passkey")
+    use.click()
+    expect(page.get_by_text("No passkey counts on this page yet.")).to_be_visible()
+    page.get_by_label("User name").fill("keeper")
+    page.get_by_label("PIN").fill(office.stage.players.keeper_pin)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("button", name="Add a passkey for this device").click()
+    told = page.get_by_text("Your passkey waits for you: confirm number")
+    expect(told).to_be_visible()
+    (waits,) = office.stage.person("keeper").get("passkey", "/api/v1/passkeys")
+    number = f"{waits['number'][:3]} {waits['number'][3:]}"
+    assert f"number {number} at headquarters" in told.inner_text()
+    out = page.get_by_role("button", name="Sign out")
+    out.click()
+    use.click()
+    expect(page.get_by_text("No passkey counts on this page yet.")).to_be_visible()
+    assert f"Passkey {number} waits" in office.page("keeper", "/passkeys")
+    office.fill_in("keeper", f"/passkeys/{waits['id']}/confirm")
+    page.reload()
+    use.click()
+    expect(out).to_be_visible()
+    here = office.stage.at_gateway.device("who")["operator"]
+    assert (here["method"], here["at_device"], here.get("offline")) == ("passkey", True, None), here
+    assert office.stage.beside.get("who", "/state")["operator"] == here["operator"]
+    request_id = office.ask(ONE, (1,))
+    office.start(request_id)
+    office.stamp(ONE, 1)
+    office.done()
+    office.tap("sign-out")
+    with office.nobody_answers():
+        page.reload()
+        use.click()
+        expect(out).to_be_visible()
+        here = office.stage.at_gateway.device("who")["operator"]
+        assert (here["method"], here["offline"]) == ("passkey", True), here
+    page.context.close()
 
 
 def test_a_pried_device_stays_locked_through_a_restart_until_two_people_clear_it(office: Counter) -> None:
