@@ -1,7 +1,8 @@
-"""What the housing feels: heads that come and go, and tampering. Nothing felt is lost while the power is on.
+"""What the housing feels: heads that come and go, and tampering. Nothing felt is lost, with the power on or off.
 
-A storage that fails takes no event. What was felt then stays in RAM and is told before anything else after the
-restart, so that no grant begins with a head, or a housing, that the journal does not know.
+A storage that fails takes no event. What was felt then stays in RAM, and an alarm in the latch's own flags, which
+outlast a power cut and bar the lever. It is told before anything else after the restart, so that no grant begins with
+a head, or a housing, that the journal does not know; the flags are lifted once the journal has it.
 """
 
 from device_sim.core import service
@@ -15,7 +16,10 @@ from firmware_protocol.events import Body, Cause
 
 
 class Housing:
-    """Lives as long as the power is on; `begin` gives it the parts of each start. Raises: StorageFailed."""
+    """Lives as long as the power is on, its flags longer; `begin` gives it the parts of each start.
+
+    Raises: StorageFailed.
+    """
 
     def __init__(self, latch: Latch) -> None:
         self._latch = latch
@@ -25,6 +29,7 @@ class Housing:
     def begin(self, *, log: EventLog, stamping: Stamping, sensors: Sensors) -> None:
         """A start: what an earlier one could not write is written now."""
         self._log, self._stamping, self._sensors = log, stamping, sensors
+        self._alarms += [sensor for sensor in self._latch.tripped() if sensor not in self._alarms]
         self.tell()
 
     def tampered(self, sensor: str) -> None:
@@ -48,6 +53,7 @@ class Housing:
 
     def _alarm(self, sensor: str) -> None:
         self._latch.hold()
+        self._latch.trip(sensor)
         if sensor not in self._alarms:
             self._alarms.append(sensor)
 
@@ -62,6 +68,8 @@ class Housing:
         if self._alarms or any(not service.allows_head(memory, slot) for slot in moved):
             self._stamping.close(Cause.TAMPERED)
         self._sensors.tamper(*self._alarms, also=[self._changed(slot) for slot in moved])
+        if self._alarms:
+            self._latch.rearm()  # the journal bars the lever from here on
         self._alarms.clear()
 
     def _changed(self, slot: int) -> Body:

@@ -61,6 +61,21 @@ class Latch(Protocol):
         """After this returns no press begins. A press that had begun shows in the counter."""
         ...
 
+    def trip(self, sensor: str) -> None:
+        """The housing's own flag for this sensor falls, and bars the lever: no release frees it.
+
+        Mechanics, not memory: it needs no storage and outlasts a power cut.
+        """
+        ...
+
+    def tripped(self) -> tuple[str, ...]:
+        """The flags that are down, in the order in which they fell."""
+        ...
+
+    def rearm(self) -> None:
+        """Every flag is up again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeToPrint:

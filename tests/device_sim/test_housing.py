@@ -72,6 +72,59 @@ def test_what_hands_did_during_a_storage_fault_is_told_after_it(world: World) ->
     assert world.device.state is State.TAMPERED
 
 
+@pytest.mark.parametrize("state", ["locked", "unlocked"])
+def test_what_was_felt_during_a_storage_fault_outlasts_a_power_cut(world: World, state: str) -> None:
+    if state == "unlocked":
+        world.grant()
+        world.lay()
+        world.unlock()
+    world.disk.full = True
+    world.device.pried()
+    world.device.head_seen(0, None)
+    world.device.head_seen(0, HEAD)
+    assert world.device.state is State.FAULT
+    assert world.shaft.tripped() == ("pry", "head")
+    world.shaft.release()
+    assert not world.shaft.pull(), "the flags bar the lever"
+    world.disk.full = False
+    world.boot()  # the power went before the restart
+    world.device.head_seen(0, HEAD)
+    assert world.device.state is State.TAMPERED
+    told = [body for body in world.bodies() if isinstance(body, events.Tamper)]
+    assert told == [events.Tamper(sensor="pry"), events.Tamper(sensor="head")]
+    assert world.shaft.tripped() == (), "the journal has it now"
+    world.boot()
+    assert [body for body in world.bodies() if isinstance(body, events.Tamper)] == told
+
+
+def test_the_flags_stay_down_while_the_storage_fails_at_every_start(world: World) -> None:
+    world.disk.full = True
+    world.device.pried()
+    for _ in range(3):
+        world.boot()
+        assert world.device.state is State.FAULT
+        assert world.shaft.tripped() == ("pry",)
+    restart(world)
+    assert world.device.state is State.TAMPERED
+    assert world.last() == events.Tamper(sensor="pry")
+
+
+def test_a_power_cut_anywhere_in_the_write_never_loses_an_alarm() -> None:
+    kept = 0
+    while True:
+        world = World()
+        world.disk.bytes_left = kept + 1
+        with contextlib.suppress(PowerCut):
+            world.device.pried()
+        done = world.disk.bytes_left > 0
+        world.disk.bytes_left = None
+        world.boot()
+        assert world.device.state is State.TAMPERED, f"after {kept} bytes"
+        if done:
+            break
+        kept += 7
+
+
 def test_a_storage_that_fails_once_more_at_the_restart_loses_nothing(world: World) -> None:
     world.disk.full = True
     world.device.head_seen(0, OTHER)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import signal
 import socket
 import stat
 import time
@@ -303,8 +304,14 @@ def test_after_a_power_cut_at_any_named_point_journal_and_counter_agree(
         assert state["boot"] == len(points) + 1
         assert presses_in(told) == state["counter"] == int((rig.home / "counter").read_text())
         assert rig.ready["bulk"] == bulk_address
-        rig.keeper("/fault", {"name": "cover_open"})
+        for fault in ("disk_full", "pry"):
+            rig.keeper("/fault", {"name": fault})
+        assert rig.keeper("/state")["state"] == "FAULT"
+        rig.stop(signal.SIGKILL)
+        rig.start()  # what it felt with a full disk was not lost with the power
         assert rig.keeper("/state")["state"] == "TAMPERED"
+        last = [events.peek(rig.event(seq)).body for seq in range(1, rig.keeper("/state")["last_seq"] + 1)]
+        assert events.Tamper(sensor="pry") in last
     finally:
         rig.stop()
 

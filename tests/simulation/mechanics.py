@@ -63,16 +63,27 @@ class Shaft:
         self.count = 0
         self.free = False
         self.bounces = 0
+        self.flags: list[str] = []
 
     def read(self) -> int:
         return self.count
 
     def release(self) -> None:
-        self.free = True
+        self.free = not self.flags
         self._on_release()
 
     def hold(self) -> None:
         self.free = False
+
+    def trip(self, sensor: str) -> None:
+        self.free = False
+        self.flags += [sensor] if sensor not in self.flags else []
+
+    def tripped(self) -> tuple[str, ...]:
+        return tuple(self.flags)
+
+    def rearm(self) -> None:
+        self.flags.clear()
 
     def pull(self) -> bool:
         """Whether the head came down; a bouncing lever lets it down twice."""

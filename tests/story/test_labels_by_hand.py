@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -75,6 +76,8 @@ def test_a_label_is_printed_stuck_on_photographed_and_recorded(office: Counter, 
     request_id = to_the_label(office, printer)
     sticker = session(office.stage)["stickers"][0]
     assert sticker["short"] in " ".join(printer.printed[-1].texts)
+    public = urlsplit(office.company.server.ready["public"]).netloc
+    assert sticker["url"].startswith(f"HTTPS://{public.upper()}/V/"), "what is printed leads to the public pages"
     office.hand("/take-away")
     office.hand("/lay", again=True)
     office.hand("/stick-label", url=sticker["url"], short_code=sticker["short"], number="1")
