@@ -63,7 +63,11 @@ def serve(
                 _tell(serving, runtime.settings.bind, port)
             serving.cancel()
 
-        asyncio.run(run())
+        async def live() -> None:
+            async with app.router.lifespan_context(app):  # not granian's: that one keeps the reason to itself
+                await run()
+
+        asyncio.run(live())
     if failed:
         raise failed[0]
 
@@ -74,7 +78,7 @@ def _server(app: Any, runtime: Runtime, port: int, key_file: Path) -> Server:  #
         app,
         address=settings.bind,
         port=port,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.ASGINL,
         http=HTTPModes.auto,
         websockets=False,
         log_enabled=False,

@@ -209,6 +209,23 @@ def test_an_open_stream_does_not_hold_the_stop(demo_home: Settings) -> None:
     assert not server.is_alive()
 
 
+def test_an_app_that_cannot_start_says_why(demo_home: Settings) -> None:
+    @contextlib.asynccontextmanager
+    async def cannot(app: FastAPI) -> AsyncIterator[None]:
+        if app.title:
+            raise OSError("no way to the broker")
+        yield
+
+    runtime = Runtime.open(demo_home)
+    try:
+        with pytest.raises(OSError, match="no way to the broker"):
+            https.serve(
+                FastAPI(lifespan=cannot), runtime, port=ports.free_port(), stop=threading.Event(), ready=lambda: None
+            )
+    finally:
+        runtime.close()
+
+
 async def _negotiated(port: int, context: ssl.SSLContext) -> str | None:
     stream = await anyio.connect_tcp("127.0.0.1", port, tls=True, ssl_context=context, tls_hostname="localhost")
     async with stream:
