@@ -23,6 +23,8 @@ _KEY_MIDDLE: Final = bytes.fromhex("225820")
 _COORDINATE: Final = 32
 _PRESENT_VERIFIED_MADE: Final = 0x45
 _EXTENSIONS: Final = 0x80
+"""Set where the browser asked for credProtect by itself: a map follows the key, and nothing here depends on it."""
+_KEY_SIZE: Final = 77
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +39,12 @@ def read(authenticator_data: bytes, *, rp_id: str) -> Made:
     flags = data[_FLAGS_AT] if len(data) > _ID_AT else 0
     if data[:_FLAGS_AT] != hashlib.sha256(rp_id.encode()).digest():
         raise PasskeyUnreadable
-    if flags & _PRESENT_VERIFIED_MADE != _PRESENT_VERIFIED_MADE or flags & _EXTENSIONS:
+    if flags & _PRESENT_VERIFIED_MADE != _PRESENT_VERIFIED_MADE:
         raise PasskeyUnreadable
     key_at = _ID_AT + int.from_bytes(data[_LENGTH_AT:_ID_AT], "big")
-    credential_id, cose_key = data[_ID_AT:key_at], data[key_at:]
-    if not 1 <= key_at - _ID_AT <= MOST_ID:
+    end = key_at + _KEY_SIZE
+    credential_id, cose_key, more = data[_ID_AT:key_at], data[key_at:end], data[end:]
+    if not 1 <= key_at - _ID_AT <= MOST_ID or bool(more) != bool(flags & _EXTENSIONS):
         raise PasskeyUnreadable
     return Made(credential_id=credential_id, public_key=_compressed(cose_key))
 

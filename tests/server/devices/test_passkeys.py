@@ -170,7 +170,7 @@ def test_only_a_passkey_of_that_page_for_whom_headquarters_knows_there(
         {"authenticator_data": data[:-1].hex()},
         {"authenticator_data": (data + b"\x00").hex()},
         {"authenticator_data": keepers.made(flags=0x41).hex()},  # nobody was verified
-        {"authenticator_data": keepers.made(flags=0xC5).hex()},  # extensions
+        {"authenticator_data": keepers.made(flags=0xC5).hex()},  # extensions announced, none there
         {"authenticator_data": (data[:-1] + bytes([data[-1] ^ 1])).hex()},  # not on the curve
         {"authenticator_data": data.replace(b"\x03\x26", b"\x03\x27").hex()},  # EdDSA
         {"authenticator_data": (data[:53] + b"\x00\x00" + data[55 + len(keepers.credential_id) :]).hex()},
@@ -178,6 +178,8 @@ def test_only_a_passkey_of_that_page_for_whom_headquarters_knows_there(
     for facts in wrong:
         assert make(desk, gateway_api, keepers, **facts).status_code in (400, 422), facts
     assert theirs(desk, desk.company.keeper) == []
+    protected = keepers.made(flags=0xC5) + b"\xa1\x6bcredProtect\x02"  # as Chromium asks of security keys by itself
+    assert make(desk, gateway_api, keepers, authenticator_data=protected.hex()).status_code == 201
 
 
 def test_three_may_wait_for_a_week_and_eight_may_count(desk: Bench, gateway_api: Client, clock: FixedClock) -> None:
