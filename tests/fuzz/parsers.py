@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from device_sim.core import records
-from firmware_protocol import bulk, cbor, events, messages, orders, tokens, trace
+from firmware_protocol import bulk, cbor, events, messages, orders, passkeys, tokens, trace
 from firmware_protocol.cose import keyring, parse1
-from firmware_protocol.errors import ProtocolError
+from firmware_protocol.errors import ProtocolError, WrongOperator
 from firmware_protocol.fragments import FragmentAssembler
 from firmware_protocol.framing import FrameDecoder, cobs_decode
 from firmware_protocol.labelled import from_map
+from server.identity import attested
+from server.identity.errors import PasskeyUnreadable
 from server.ledger import checkpoint, entry_codec, proof
 from server.ledger.checkpoint import BadCheckpoint
 from server.ledger.entry_codec import Opening
@@ -24,6 +26,7 @@ from server.ledger.proof import BadProof
 from server.verification import leaves, manifest, trust
 from server.verification.manifest import BadManifest, Record
 from server.verification.trust import BundleBroken
+from tests.fixtures.authenticator import Authenticator
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 KEYS: Final = keyring(
@@ -61,6 +64,25 @@ def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
     return lambda data: parse(data.decode("utf-8", "replace"))
 
 
+def _passkey(data: bytes) -> int:
+    """A whole sign-in; the vectors of passkeys.json name what is in the roster."""
+    request = messages.decode(data).message
+    if not isinstance(request, messages.PasskeyRequest):
+        raise WrongOperator
+    return _assertion(request.client_data, request.authenticator_data, request.signature)
+
+
+def _assertion(client_data: bytes, authenticator_data: bytes = bytes(37), signature: bytes = b"\x01" * 64) -> int:
+    said = _SIGN_IN
+    return passkeys.check(
+        passkeys.Assertion(authenticator_data=authenticator_data, client_data=client_data, signature=signature),
+        passkey=passkeys.Passkey.unpack(bytes.fromhex(said["passkey"])),
+        challenge=passkeys.challenge(said["device_id"], bytes.fromhex(said["nonce"])),
+        count=0,
+    )
+
+
+_SIGN_IN: Final = json.loads((VECTORS / "passkeys.json").read_bytes())["vectors"][0]
 _OURS: Final = (ProtocolError,)
 _NOTE: Final = b"log.example\n1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\xe2\x80\x94 log.example AAAAAAAA\n"
 _DIGEST: Final = bytes(32)
@@ -83,6 +105,12 @@ PARSERS: Final[dict[str, Parser]] = {
     "time": Parser(_order(orders.SignedTime), _OURS, ("orders",)),
     "policy": Parser(_order(orders.Policy), _OURS, ("orders",)),
     "roster": Parser(_order(orders.Roster), _OURS, ("orders",)),
+    "passkey": Parser(_passkey, _OURS, ("passkeys",)),
+    "client-data": Parser(_assertion, _OURS, (), (b'{"type":"webauthn.get","crossOrigin":false}',)),
+    "roster-passkey": Parser(passkeys.Passkey.unpack, _OURS, (), (bytes.fromhex(_SIGN_IN["passkey"]),)),
+    "new-passkey": Parser(
+        lambda data: attested.read(data, rp_id="localhost"), (PasskeyUnreadable,), (), (Authenticator().made(),)
+    ),
     "trace": Parser(lambda data: trace.verify(data, keys=KEYS), _OURS, ("trace",)),
     "trace-url": Parser(_text(trace.parse_url), _OURS, (), (b"HTTPS://SEAL.EXAMPLE/V/2KCETIQ",)),
     "bulk-request": Parser(lambda data: bulk.decode_request(data[2:]), _OURS, ("bulk",)),
