@@ -72,8 +72,7 @@ class Incoming(NamedTuple):
         return events.peek(self.leaf)
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A stored event as its neighbours see it."""
 
     leaf_hash: bytes
@@ -110,13 +109,11 @@ class Chain:
         return self.gaps[0].first - 1 if self.gaps else self.last_seq
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     incoming: Incoming
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(NamedTuple):
     incoming: Incoming
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlmodel import Session
@@ -24,8 +24,7 @@ _EVENT: Final = LeafKind.EVENT.value
 _NO_TOKEN: Final = bytes(16)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """An event as a gateway brought it; gateway and topic are not to be trusted."""
 
     payload: bytes
@@ -33,8 +32,7 @@ class Arrival:
     topic_device: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """An arrival and what reading it and checking its signature gave."""
 
     arrival: Arrival

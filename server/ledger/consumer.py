@@ -104,7 +104,9 @@ class Consumer:
         """Between two batches: pings, and a new connection when there is none. Call it at least every few seconds."""
         if self._link is not None:
             self._pump()
-        elif self._dialling is None and not self._stopping and self._clock.monotonic() >= self._next_try:
+        elif self._dialling is not None:
+            self._await_link(0)
+        elif not self._stopping and self._clock.monotonic() >= self._next_try:
             self._dialling = threading.Thread(target=self._dial, name="ledger-mqtt-dial", daemon=True)
             self._dialling.start()
 
@@ -154,7 +156,7 @@ class Consumer:
 
     def _await_link(self, timeout_s: float) -> None:
         try:
-            found = self._dialled.get(timeout=timeout_s) if timeout_s else self._dialled.get_nowait()
+            found = self._dialled.get(timeout=timeout_s) if timeout_s > 0 else self._dialled.get_nowait()
         except queue.Empty:
             return
         self._dialling = None

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 TILE_WIDTH: Final = 256
 """Hashes in a full tile, C2SP tlog-tiles "Merkle Tree"."""
@@ -114,29 +114,33 @@ class Tree:
             tile.clear()
 
 
-def inclusion_proof(index: int, size: int, read_tile: ReadTile) -> list[bytes]:
+class Edge(NamedTuple):
+    """What every proof in a tree of one size shares: `folds[i]` is the one hash over `peaks[i:]`."""
+
+    peaks: tuple[bytes, ...]  # roots of the full subtrees, largest first
+    folds: tuple[bytes, ...]
+
+
+def edge(size: int, read_tile: ReadTile) -> Edge:
+    """Raises: BrokenTree."""
+    peaks = _peaks(size, read_tile)
+    return Edge(tuple(peaks), tuple(_fold(peaks[at:]) for at in range(len(peaks))))
+
+
+def inclusion_proof(index: int, size: int, read_tile: ReadTile, known: Edge | None = None) -> list[bytes]:
     """PATH(index, D[size]), RFC 6962 section 2.1.1: sibling hashes from the leaf up.
+
+    `known`: `edge(size)`, by those who keep it.
 
     Raises: ValueError for an index outside the tree, BrokenTree.
     """
     if not 0 <= index < size:
         raise ValueError(f"no leaf {index} in a tree of {size}")
-    path: list[bytes] = []
-    low, high = 0, size
-    while high - low > 1:
-        middle = low + _split(high - low)
-        if index < middle:
-            path.append(_range_hash(middle, high, read_tile))
-            high = middle
-        else:
-            path.append(_range_hash(low, middle, read_tile))
-            low = middle
-    path.reverse()
-    return path
+    return _path(index, 0, size, read_tile, known)
 
 
-def consistency_proof(old: int, new: int, read_tile: ReadTile) -> list[bytes]:
-    """PROOF(old, D[new]), RFC 6962 section 2.1.2.
+def consistency_proof(old: int, new: int, read_tile: ReadTile, known: Edge | None = None) -> list[bytes]:
+    """PROOF(old, D[new]), RFC 6962 section 2.1.2. `known`: `edge(new)`, by those who keep it.
 
     Raises: ValueError unless 0 <= old <= new, BrokenTree.
     """
@@ -144,20 +148,9 @@ def consistency_proof(old: int, new: int, read_tile: ReadTile) -> list[bytes]:
         raise ValueError(f"no consistency proof from {old} to {new}")
     if old in (0, new):
         return []
-    path: list[bytes] = []
-    low, high, whole = 0, new, True
-    while old != high:
-        middle = low + _split(high - low)
-        if old <= middle:
-            path.append(_range_hash(middle, high, read_tile))
-            high = middle
-        else:
-            path.append(_range_hash(low, middle, read_tile))
-            low, whole = middle, False
-    if not whole:
-        path.append(_range_hash(low, high, read_tile))
-    path.reverse()
-    return path
+    height = (old & -old).bit_length() - 1  # of the last full subtree of the old tree, which stands in both
+    first = [] if old == 1 << height else [_subtree(height, (old >> height) - 1, read_tile)]
+    return first + _path(old - 1, height, new, read_tile, known)
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
@@ -211,14 +204,32 @@ def tile_width(level: int, index: int, size: int) -> int:
     return max(0, min(TILE_WIDTH, (size >> (TILE_HEIGHT * level)) - index * TILE_WIDTH))
 
 
-def _split(count: int) -> int:
-    """The largest power of two below `count` (> 1), the k of RFC 6962 section 2.1."""
-    return 1 << ((count - 1).bit_length() - 1)
+def _path(index: int, height: int, size: int, read_tile: ReadTile, known: Edge | None) -> list[bytes]:
+    """Siblings from the subtree of 2**height leaves that holds leaf `index` up to the root of `size` leaves.
 
-
-def _range_hash(low: int, high: int, read_tile: ReadTile) -> bytes:
-    """MTH(D[low:high]); `low` is aligned as RFC 6962's recursion makes it."""
-    return _fold([_subtree(height, position, read_tile) for height, position in _full_subtrees(low, high)])
+    First those inside the full subtree ("peak") that `index` lies in, tile by tile; then all peaks to its right as one
+    hash, then each peak to its left. Raises: BrokenTree.
+    """
+    top = (index ^ size).bit_length() - 1  # the peak's height: the highest bit that only `size` has
+    path: list[bytes] = []
+    while height < top:
+        level, row = divmod(height, TILE_HEIGHT)
+        tile = index >> (TILE_HEIGHT * (level + 1))
+        rows, within = _expanded(read_tile(level, tile)), index >> (TILE_HEIGHT * level) & (TILE_WIDTH - 1)
+        upper = min(TILE_HEIGHT, top - TILE_HEIGHT * level)
+        needed = ((within >> upper) + 1) << upper
+        if len(rows[0]) < needed * HASH_SIZE:
+            raise _too_short(level, tile, rows[0], needed)
+        for up in range(row, upper):
+            at = HASH_SIZE * (within >> up ^ 1)
+            path.append(rows[up][at : at + HASH_SIZE])
+        height = TILE_HEIGHT * (level + 1)
+    peaks, folds = known or edge(size, read_tile)
+    left = (size >> (top + 1)).bit_count()
+    if left + 1 < len(peaks):
+        path.append(folds[left + 1])
+    path += peaks[left - 1 :: -1] if left else ()
+    return path
 
 
 def _full_subtrees(low: int, high: int) -> list[tuple[int, int]]:

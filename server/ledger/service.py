@@ -14,7 +14,7 @@ from server.core.ids import new_id
 from server.core.rng import Rng
 from server.core.scope import Scope, check_branch_path
 from server.core.signer import Signer
-from server.ledger import entry_codec, log_store, merkle, store, witness_store
+from server.ledger import entry_codec, log_store, merkle, store, tile_cache, witness_store
 from server.ledger.admission import KeyStatus, Reason
 from server.ledger.checkpoint import Checkpoint, VerifierKey
 from server.ledger.cosignature import Witness
@@ -232,7 +232,7 @@ def proof(db: Session, leaf_hash: bytes, *, under: Checkpoint | None = None) -> 
     tree_head = under or checkpoint(db)
     if index >= tree_head.size:
         return None
-    path = merkle.inclusion_proof(index, tree_head.size, log_store.tile_reader(db))
+    path = tile_cache.inclusion_proof(db, index, tree_head.size)
     return InclusionProof(index=index, path=tuple(path), checkpoint=tree_head)
 
 

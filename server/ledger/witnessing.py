@@ -17,7 +17,7 @@ from sqlmodel import Session
 from server.core.clock import Clock
 from server.core.db import Database
 from server.core.settings import Settings
-from server.ledger import checkpoint, cosignature, log_store, merkle, witness_store
+from server.ledger import checkpoint, cosignature, log_store, tile_cache, witness_store
 from server.ledger.checkpoint import BadCheckpoint, Checkpoint, VerifierKey
 from server.ledger.cosignature import AddCheckpoint, BadCosignature, Witness, WitnessKey
 from server.ledger.schemas import Trouble
@@ -174,7 +174,7 @@ class Witnessing:
 
     def _send(self, witness: Witness, newest: Checkpoint, old: int) -> Reply:
         with self._database.read() as db:
-            path = merkle.consistency_proof(old, newest.size, log_store.tile_reader(db))
+            path = tile_cache.consistency_proof(db, old, newest.size)
         request = AddCheckpoint(old=old, path=tuple(path), checkpoint=newest)
         return self._wire.post(f"{witness.url}/add-checkpoint", request.text())
 
