@@ -70,11 +70,8 @@ class Anchoring:
         if due is None:
             return []
         size, note, names = due
-        wanted = [
-            one
-            for one in authorities(run, names)
-            if run.clock.monotonic() >= self._not_before.get(one.name, run.clock.monotonic())
-        ]
+        moment = run.clock.monotonic()
+        wanted = [one for one in authorities(run, names) if moment >= self._not_before.get(one.name, moment)]
         if not wanted:
             return []
         with ThreadPoolExecutor(max_workers=len(wanted)) as pool:

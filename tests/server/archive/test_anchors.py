@@ -186,6 +186,21 @@ def test_authority_elsewhere_stamps_when_the_log_grew_and_not_more_often(
     assert work.stamp_due(run) == []  # not yet 10 minutes
 
 
+class Running(FixedClock):
+    """Its hand moves each time that somebody looks, as a real one's does."""
+
+    def monotonic(self) -> float:
+        self._monotonic += 1e-6
+        return self._monotonic
+
+
+def test_stamps_are_made_while_the_clock_runs(office: Office) -> None:
+    office.sequencer.commit([])
+    publish(office.run)
+    running = dataclasses.replace(office.run, clock=Running(office.run.now()))
+    assert names(Anchoring().stamp_due(running)) == ["own"]
+
+
 @pytest.mark.parametrize("lie", ["status", "garbage", "refusal", "stale", "stranger", "long"])
 def test_answer_that_does_not_hold_is_not_kept(
     elsewhere: Elsewhere, office: Office, clock: FixedClock, lie: str
