@@ -20,8 +20,8 @@ EX_NO_PORT: Final = 69
 """EX_UNAVAILABLE: the port may be free in a moment, so this is tried again."""
 
 BROKER, LEDGER, WORKER, WEB, PUBLIC = "broker", "ledger", "worker", "web", "public"
-ROLES: Final = (BROKER, LEDGER, WORKER, WEB, PUBLIC)
-"""In the order in which they start."""
+ROLES: Final = (BROKER, LEDGER, PUBLIC, WORKER, WEB)
+"""In the order in which they start: each is a fork of a process that has loaded what it and those before it need."""
 ENTRY: Final = {
     LEDGER: "server.ledger.role:run",
     WORKER: "server.jobs.role:run",

@@ -74,10 +74,11 @@ class Supervisor:
         try:
             for role in first:
                 self._spawn(role)
-            launch.preload(role.name for role in others)  # while the broker starts
+            launch.preload(role.name for role in others[:1])  # while the broker starts
             self._migrate()
             self._wait_ready(first)
             for role in others:
+                launch.preload([role.name])  # after the roles before it, which need not carry it
                 self._spawn(role)
             self._wait_ready(self._roles)
         except RoleFailed:

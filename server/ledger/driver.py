@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-import psycopg
 from sqlalchemy import Connection, Dialect, LargeBinary, Table
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
@@ -97,13 +96,14 @@ def _copy(connection: Connection, table: type[SQLModel], columns: Columns, rows:
     text = f"COPY {_table(table).name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
     types = _copy_types(table, columns, connection.dialect)
     driver: Any = connection.connection.driver_connection
+    dbapi_error: type[Exception] = connection.dialect.loaded_dbapi.Error  # psycopg's, which SQLite alone need not load
     try:
         with driver.cursor() as cursor, cursor.copy(text) as copy:
             copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
-    except psycopg.Error as error:
-        raise DBAPIError.instance(text, None, error, psycopg.Error, dialect=connection.dialect) from error
+    except dbapi_error as error:
+        raise DBAPIError.instance(text, None, error, dbapi_error, dialect=connection.dialect) from error
 
 
 @cache
