@@ -15,6 +15,7 @@ from server.approvals.errors import (
     BadRange,
     BadWindow,
     KeeperNotAllowed,
+    MustBeLeafedThrough,
     NoSuchRequest,
     NoSuchScan,
     NotYours,
@@ -295,7 +296,7 @@ def _check_places(form: RequestIn, kept: DocumentRead) -> None:
 
 
 def _check_way(form: RequestIn, kept: DocumentRead, rule: ApprovalRule) -> bool:
-    """Whether the pages are fanned out for a straddle. Raises: BadRange, OfflineNotAllowed."""
+    """Whether the pages are fanned out for a straddle. Raises: BadRange, OfflineNotAllowed, MustBeLeafedThrough."""
     _check_offline(form.stamping, len(form.places) * form.copies, rule)
     if form.stamping is not Stamping.STRADDLE:
         return False
@@ -306,7 +307,9 @@ def _check_way(form: RequestIn, kept: DocumentRead, rule: ApprovalRule) -> bool:
 
 
 def _check_offline(stamping: Stamping, strokes: int, rule: ApprovalRule) -> None:
-    """Raises: OfflineNotAllowed."""
+    """Raises: OfflineNotAllowed, MustBeLeafedThrough."""
+    if rule.sweep_required and stamping in UNCHECKED:
+        raise MustBeLeafedThrough
     if stamping is Stamping.VOUCHER and strokes > rule.max_offline_strokes:
         raise OfflineNotAllowed(asked=strokes, limit=rule.max_offline_strokes)
 

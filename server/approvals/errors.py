@@ -127,6 +127,13 @@ class BadRange(BadInput):
     next_step = N_("Choose the pages again; the first one is the cover that is compared.")
 
 
+class MustBeLeafedThrough(Forbidden):
+    title = N_("Every page is leafed through first")
+    happened = N_("This seal stamps only what was leafed through under the camera; this way of stamping cannot be.")
+    safe = N_("Nothing was changed by this step.")
+    next_step = N_("Ask for page by page, or have an administrator change the rule of the seal.")
+
+
 class OfflineNotAllowed(Forbidden):
     """Facts `asked`, `limit`."""
 

@@ -13,6 +13,7 @@ from server.core.scope import Scope
 from server.devices import store
 from server.devices.errors import DeviceNotActive, NoSuchDevice, WrongGateway, WrongStateStep
 from server.devices.keys import issuer
+from server.devices.leafing import follow_rules
 from server.devices.models import Device, MountedHead
 from server.devices.policies import send_policy
 from server.devices.publishing import PUBLISH_JOB
@@ -152,7 +153,11 @@ def set_offline(db: Session, run: Runtime, scope: Scope, *, device_id: str, max_
         tenant_id=row.tenant_id,
         branch_path=row.branch_path,
         refs={"device": device_id},
-        public={"max_offline_strokes": max_offline_strokes, "policy_epoch": row.epoch},
+        public={
+            "max_offline_strokes": max_offline_strokes,
+            "sweep_required": row.sweep_required,
+            "policy_epoch": row.epoch,
+        },
         private={"by": scope.person_id},
     )
     return read(db, row)
@@ -228,6 +233,7 @@ def _take_report(db: Session, run: Runtime, gateway: GatewayRead, said: HelloDev
     row.features = said.features
     db.add(row)
     mount(db, run, row, [bytes.fromhex(head) for head in said.heads])
+    follow_rules(db, run, row)
     status = row.state if row.state in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value} else "unknown"
     return HelloDeviceOut(device_id=row.device_id, name=row.name, status=status)
 

@@ -58,6 +58,7 @@ class Device(UuidPk, CreatedAt, table=True):
     seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     proved_ms: int = 0  # highest signed-event time the ledger holds without a gap, Unix ms
     max_offline_strokes: int = 0  # the most a voucher may allow here
+    sweep_required: bool = False  # its standing order: no stroke before every page was leafed through
     tamper_seq: int = 0  # number of the event that set or cleared it
     tamper: str | None = None  # the sensor that latched; None once two people ordered it cleared and it was
     heads_known: bool = False  # the heads it had when it was paired are noted

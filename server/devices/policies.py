@@ -41,6 +41,7 @@ def send_policy(
         epoch=row.epoch,
         suspended=row.state == DeviceState.SUSPENDED.value,
         max_offline_strokes=row.max_offline_strokes,
+        sweep_required=row.sweep_required,
         service=service.kind if service is not None else None,
         slot=service.slot if service is not None else None,
         head_id=service.head_id if service is not None else None,

@@ -399,6 +399,7 @@ class DeviceRead(Out):
     seen_at: datetime | None
     proved_ms: int
     max_offline_strokes: int = 0
+    sweep_required: bool = False
     tamper: str | None = None
     heads: tuple[HeadAt, ...] = ()
 

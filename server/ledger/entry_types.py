@@ -174,9 +174,9 @@ SPECS: Final[dict[EntryType, EntrySpec]] = {
         ("report",),
     ),
     EntryType.DEVICE_RULES_SET: EntrySpec(
-        "What a device may do without headquarters from now on.",
+        "What a device may do without headquarters, and whether it must leaf through each document, from now on.",
         ("device",),
-        ("max_offline_strokes", "policy_epoch"),
+        ("max_offline_strokes", "sweep_required", "policy_epoch"),
         ("by",),
     ),
     EntryType.REQUEST_SUBMITTED: EntrySpec(

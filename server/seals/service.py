@@ -12,12 +12,15 @@ from server.core.scope import Scope
 from server.identity import entries
 from server.identity import service as identity
 from server.identity.entries import EntryType
+from server.jobs import service as jobs
 from server.seals import store
 from server.seals.errors import HeadTaken, NoSuchHead, NoSuchSeal, NotAPicture, SealDestroyed, SealNotActive
 from server.seals.models import Head, Seal
 from server.seals.schemas import ApprovalRule, HeadRead, SealRead, SealState
 
 MAX_ARTWORK: Final = 4_000_000
+RULE_JOB: Final = "seals.rule_set"
+"""The job that tells devices of a new rule: devices are a matter of an upper slice. `tenant` and `seal` as UUIDs."""
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
@@ -76,6 +79,7 @@ def set_rule(db: Session, run: Runtime, scope: Scope, *, seal_id: UUID, rule: Ap
     db.add(row)
     db.flush()
     _record_rule(db, run, scope, row, rule)
+    jobs.enqueue(db, RULE_JOB, {"tenant": str(row.tenant_id), "seal": str(row.id)}, now=run.now())
     return read(row)
 
 

@@ -69,7 +69,13 @@ def issue(
         head=head,
         keeper=keeper,
         nonce=nonce,
-        way=way(request, approvals.plan(request), todo=remaining.plan, most=min(remaining.strokes, MAX_STROKES)),
+        way=way(
+            request,
+            approvals.plan(request),
+            todo=remaining.plan,
+            most=min(remaining.strokes, MAX_STROKES),
+            leafed=device.sweep_required,
+        ),
     )
     token = keep(db, run, order, token_id=run.rng.token_bytes(16))
     devices.send_down(

@@ -56,19 +56,27 @@ class Way:
 
 
 def way(
-    request: RequestRead, strokes: Sequence[PlannedStroke], *, todo: Sequence[int], most: int, offline: bool = False
+    request: RequestRead,
+    strokes: Sequence[PlannedStroke],
+    *,
+    todo: Sequence[int],
+    most: int,
+    offline: bool = False,
+    leafed: bool = False,
 ) -> Way:
     """The next token for `request`: of the plan `strokes`, those with an index in `todo`, at most `most` of them.
 
-    A voucher request is stamped page by page, with the comparison, while headquarters can be reached.
+    A voucher request is stamped page by page, with the comparison, while headquarters can be reached. `leafed`: the
+    device's standing order asks for leafing, whatever the request says.
     """
+    leaf_through = request.leaf_through or leafed
     by_index = {stroke.index: stroke for stroke in strokes}
     plan = tuple(todo)
-    if request.leaf_through and not offline and plan:
+    if leaf_through and not offline and plan:
         plan = tuple(index for index in plan if by_index[index].copy == by_index[plan[0]].copy)
     pages = sorted({by_index[index].page for index in plan})
     mode = _mode(request, pages, offline=offline)
-    sweep = request.leaf_through and mode in {SINGLE, BATCH, STRADDLE}
+    sweep = leaf_through and mode in {SINGLE, BATCH, STRADDLE}
     online_voucher = request.stamping is Stamping.VOUCHER and not offline
     return Way(
         mode=mode,

@@ -30,7 +30,7 @@ def jobs(
             continue
         remaining = uses.left(db, run, request)
         if remaining.strokes > 0 or remaining.open_token is not None:
-            found.append(_job(request, remaining, mine=request.keeper_id in mine))
+            found.append(_job(device, request, remaining, mine=request.keeper_id in mine))
     return found
 
 
@@ -38,10 +38,10 @@ def _known_heads(db: Session, device: DeviceRead) -> list[HeadAt]:
     return [head for head in device.heads if head.sampled and seals.head_known(db, device.tenant_id, head.head_id)]
 
 
-def _job(request: RequestRead, remaining: Left, *, mine: bool) -> JobRead:
+def _job(device: DeviceRead, request: RequestRead, remaining: Left, *, mine: bool) -> JobRead:
     whole = approvals.plan(request)
     by_index = {stroke.index: stroke for stroke in whole}
-    next_way = way(request, whole, todo=remaining.plan, most=remaining.strokes)
+    next_way = way(request, whole, todo=remaining.plan, most=remaining.strokes, leafed=device.sweep_required)
     planned = [by_index[index] for index in next_way.plan]
     offline = request.stamping is Stamping.VOUCHER
     return JobRead(

@@ -130,7 +130,7 @@ def test_one_label_stands_for_every_imprint_on_its_sheet_in_the_office_in_public
     office.hand("/stick-label", url=sticker["url"], short_code=sticker["short"], number="2")
     assert wait_for_step(office.stage, "done")["stickers"][0]["state"] == "stuck"
     office.done()
-    row = until("label", "both imprints agreeing", lambda: whole(office, request_id))
+    row = until("label", "both imprints agreeing", lambda: whole(office, request_id), timeout_s=120)
     assert (row["labels_unused"], row["pressed"], row["agreeing"]) == (0, 2, 2), row
     views = office.timeline(request_id)
     assert [view["label_code"] for view in views] == [sticker["short"]] * 2, views

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from dashboard.demo.waiting import until
 from tests.fixtures.running import Json, books, fsck, print_logs, session, stop_job, wait_for_step
 from tests.server.world import contract_pdf
 from tests.story.keeping import Counter, counter
 
+TWO = contract_pdf(pages=2)
 THREE = contract_pdf(pages=3)
 
 
@@ -97,3 +99,30 @@ def test_a_sweep_counts_pages_in_any_order_and_names_the_forgotten_one(office: C
     swept = office.stage.beside.get("swept", "/state")
     assert swept["pages_swept"] in (None, 3), swept
     fsck(office.stage)
+
+
+def test_a_seal_that_must_be_leafed_through_orders_its_device_to_refuse_without(office: Counter) -> None:
+    stage = office.stage
+    path = f"/seals/{stage.players.seal_id}/stamping"
+    office.fill_in("admin", path, max_offline_strokes="0", sweep_from_pages="0", sweep_required="true")
+    try:
+        words = "every page before stamping: the device refuses a press without it"
+        device = f"/devices/{stage.device_id}"
+        until("rule", "the device's order", lambda: words in office.page("admin", device))
+        request_id = office.ask(TWO, (2,))
+        if stage.at_gateway.device("who")["operator"] is None:
+            office.sign_in()
+        office.screen("Every page is leafed through first")
+        assert office.start(request_id)["of"] == 2
+        office.screen("Leaf through: page 1 of 2")
+        for page in (1, 2):
+            assert not stage.beside.pull()["pressed"]
+            office.lay(TWO, page)
+            office.until(lambda now, page=page: now["step"] != "sweep" or now["seen"] == page, f"page {page} seen")
+        wait_for_step(stage, "place")
+        office.stamp(TWO, 2)
+        office.done()
+        balanced(office, request_id, 1)
+    finally:
+        office.fill_in("admin", path, max_offline_strokes="0", sweep_from_pages="0")
+    until("rule", "the order taken back", lambda: words not in office.page("admin", device))

@@ -665,6 +665,7 @@ def upgrade() -> None:
         sa.Column("seen_at", db.UtcDateTime(), nullable=True),
         sa.Column("proved_ms", sa.Integer(), nullable=False),
         sa.Column("max_offline_strokes", sa.Integer(), nullable=False),
+        sa.Column("sweep_required", sa.Boolean(), nullable=False),
         sa.Column("tamper_seq", sa.Integer(), nullable=False),
         sa.Column("tamper", sa.String(), nullable=True),
         sa.Column("heads_known", sa.Boolean(), nullable=False),

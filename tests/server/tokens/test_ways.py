@@ -2,14 +2,15 @@
 
 import pytest
 
-from firmware_protocol import cose
+from firmware_protocol import cose, orders
 from firmware_protocol import tokens as wire
 from firmware_protocol.tokens import MAX_TOKEN, Mode, PageCheck
 from server.approvals import service as approvals
-from server.approvals.errors import BadRange, OfflineNotAllowed
+from server.approvals.errors import BadRange, MustBeLeafedThrough, OfflineNotAllowed
 from server.core.clock import FixedClock
 from server.devices import outbox
 from server.devices import service as devices
+from server.devices import tasks as device_tasks
 from server.seals import service as seals
 from server.seals.schemas import ApprovalRule, Stage
 from server.tokens import service
@@ -85,6 +86,38 @@ def test_a_seal_may_require_leafing_through(office: Office, company: Company) ->
     long = company.approved(pdf=contract_pdf(pages=3))
     assert (long.sweep, long.leaf_through) == (False, True)
     assert office.token(long).sweep_pages == 3
+
+
+def policies(office: Office) -> list[orders.Policy]:
+    """What is on its way down now, as the device reads it."""
+    keys = cose.keyring(*devices.issuer_keys(office.run))
+    with office.run.db.read() as db:
+        due = [message.payload for message in outbox.due(db, office.run.now()) if message.kind == "policy"]
+    return [orders.verify(orders.Policy, payload, keys=keys) for payload in due]
+
+
+def test_a_device_with_only_such_seals_is_ordered_to_refuse_without_leafing(office: Office, company: Company) -> None:
+    before = company.approved(form={"places": ONE_PAGE})
+    about = {"tenant": str(company.seal.tenant_id), "seal": str(company.seal.id)}
+    for required, sent in ((True, 1), (True, 1), (False, 2)):
+        rule(company, sweep_required=required)
+        device_tasks.follow_rule(office.run, about)
+        (policy,) = policies(office)
+        assert (policy.sweep_required, policy.epoch) == (required, sent)
+        with office.run.db.read() as db:
+            device = devices.device(db, company.everywhere, office.pen.device_id)
+            (job,) = service.jobs(db, office.run, office.gateway.gateway, device_id=office.pen.device_id)
+        assert (device.sweep_required, job.sweep) == (required, required), "also what was approved before the rule"
+    rule(company, sweep_required=True)
+    device_tasks.follow_rule(office.run, about)
+    assert office.token(before).sweep_pages == 2
+
+
+@pytest.mark.parametrize("stamping", ["continuous", "voucher"])
+def test_what_must_be_leafed_through_is_not_stamped_unseen(company: Company, stamping: str) -> None:
+    rule(company, sweep_required=True, max_offline_strokes=5)
+    with pytest.raises(MustBeLeafedThrough):
+        company.draft(form={"stamping": stamping, "copies": 1})
 
 
 def test_the_way_of_stamping_is_part_of_what_is_approved(company: Company) -> None:
