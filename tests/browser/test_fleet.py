@@ -11,6 +11,7 @@ from server.devices import service as devices
 from server.events import service as event_service
 from server.identity import service as identity
 from tests.browser.conftest import DESKTOP, PASSWORD, Site, look
+from tests.fixtures.authenticator import Authenticator
 
 BADGE = "0004711815"
 
@@ -74,6 +75,47 @@ def _person(site: Site, username: str) -> object:
     with site.office.run.db.read() as db:
         person = identity.person_named(db, username)
     return person.id if person is not None else None
+
+
+def _made_at_the_device(site: Site, credential_id: bytes) -> None:
+    company = site.company
+    with site.office.run.db.write() as db:
+        identity.register_passkey(
+            db,
+            site.office.run,
+            tenant_id=company.tenant.id,
+            person_id=company.keeper.id,
+            rp_id="gateway.example.com",
+            authenticator_data=Authenticator(rp_id="gateway.example.com", credential_id=credential_id).made(),
+            device_id="MAD-0001",
+            gateway_id="gw-madrid",
+        )
+
+
+def test_a_passkey_waits_for_its_owners_word(site: Site) -> None:
+    _made_at_the_device(site, b"first")
+    keeper = site.signed_in("keeper")
+    keeper.locator("details.menu summary").click()
+    keeper.get_by_role("link", name="My passkeys").click()
+    expect(keeper.get_by_text("Made at device MAD-0001, gateway gw-madrid")).to_be_visible()
+    look(keeper, "passkey-waits")
+    keeper.get_by_role("button", name="Refuse passkey").click()
+    expect(keeper.get_by_text("No passkey yet.")).to_be_visible()
+    _made_at_the_device(site, b"second")
+    keeper.reload()
+    keeper.get_by_role("button", name="Confirm passkey").click()
+    expect(keeper.get_by_role("button", name="Remove passkey")).to_be_visible()
+    look(keeper, "passkey")
+    _made_at_the_device(site, b"third")
+    admin = site.signed_in("admin", viewport=DESKTOP)
+    admin.goto(f"/people/{site.company.keeper.id}")
+    expect(admin.get_by_text("Confirm it: I asked this person")).to_be_visible()
+    look(admin, "person-passkeys")
+    admin.get_by_role("button", name="Confirm passkey").click()
+    expect(admin.get_by_role("button", name="Remove passkey")).to_have_count(2)
+    admin.get_by_label("Why does it not count any more?").first.fill("the phone was lost")
+    admin.get_by_role("button", name="Remove passkey").first.click()
+    expect(admin.get_by_role("button", name="Remove passkey")).to_have_count(1)
 
 
 def test_a_keeper_gets_a_pin_and_a_badge_and_names_a_deputy(site: Site) -> None:

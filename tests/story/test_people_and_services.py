@@ -160,7 +160,7 @@ def test_a_passkey_made_at_the_device_counts_once_its_owner_said_so_and_then_wit
 ) -> None:
     page = with_authenticator(browser, office.stage.at_gateway.base_url.replace("127.0.0.1", "localhost"))
     page.goto(f"/devices/{office.stage.device_id}")
-    use = page.get_by_role("button", name="Sign in with a passkey")
+    use = page.get_by_role("button", name="Use a passkey")
     use.click()
     expect(page.get_by_text("No passkey counts on this page yet.")).to_be_visible()
     page.get_by_label("User name").fill("keeper")
