@@ -93,6 +93,37 @@ _NAMES: Final = {
     "other": N_("The other report"),
     "from_seq": N_("From report"),
     "to_seq": N_("To report"),
+    "decision": N_("Decision"),
+    "credential": N_("Way to sign in"),
+    "complete": N_("The last decision that was missing"),
+    "nonce": N_("Used once (random)"),
+    "stroke_nonce": N_("Used once (random)"),
+    "assertion": N_("What was signed"),
+    "assertion_digest": N_("Fingerprint of what was signed"),
+    "canonical": N_("The request as it was agreed to"),
+    "policy_version": N_("Version of the rule"),
+    "rule": N_("The rule"),
+    "rule_digest": N_("Fingerprint of the rule"),
+    "requester_may_keep": N_("The requester may stamp"),
+    "page_check": N_("When the page is compared"),
+    "form": N_("Form"),
+    "installation": N_("Installation"),
+    "installation_id": N_("Installation"),
+    "origin": N_("Name of the ledger"),
+    "host": N_("Host name"),
+    "keys": N_("Keys"),
+    "root_key": N_("Offline root"),
+    "tenant": N_("Company (number)"),
+    "attested_by": N_("Attested by"),
+    "granted": N_("Given"),
+    "finding": N_("Finding"),
+    "photo": N_("Photo"),
+    "report": N_("What was measured"),
+    "report_digest": N_("Fingerprint of what was measured"),
+    "window_s": N_("Seconds for one press"),
+    "token_digest": N_("Fingerprint of the permission"),
+    "permit_digest": N_("Fingerprint of the permit"),
+    "short_name": N_("Short name"),
 }
 _LINKS: Final = {
     "request": "/requests/{}",
@@ -137,6 +168,8 @@ def _line(fact: Fact, known: Mapping[str, str]) -> Line:
     value = _UUID.sub(lambda found: known.get(found[0], found[0]), fact.value)
     if fact.name == "event_type" and value in EventType.__members__:
         value = entry_word(EventType[value])
+    if fact.name == "stage" and value.isdigit():
+        value = str(int(value) + 1)  # people count from one
     plain = {"True": _("yes"), "False": _("no"), "None": "-", "": "-"}.get(value, value)
     link = _LINKS.get(fact.name, "") if fact.kept == "open" and fact.value else ""
     return Line(
