@@ -26,7 +26,7 @@ from server.verification.trust import TrustBundle, Withdrawal
 
 if TYPE_CHECKING:  # both bring pyHanko, which a process that never seals does without
     from server.eseals.sealing import Archive
-    from server.eseals.tsa import InProcessTimeStamper
+    from server.eseals.stamper import InProcessTimeStamper
 
 CERTIFICATES: Final = "eseal"
 """Folder in home with ca.pem, seal.pem and tsa.pem, made by `cinnabar init`."""
@@ -49,7 +49,8 @@ class SealAuthority:
         return Archive(roots=[self.root], revocation_lists=[self.revocation_list])
 
     def timestamper(self, *, clock: Callable[[], datetime], serials: Callable[[], bytes]) -> "InProcessTimeStamper":
-        from server.eseals.tsa import InProcessTimeStamper, TimestampAuthority
+        from server.eseals.stamper import InProcessTimeStamper
+        from server.eseals.tsa import TimestampAuthority
 
         return InProcessTimeStamper(TimestampAuthority(self.tsa), clock=clock, serials=serials)
 

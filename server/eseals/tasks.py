@@ -5,9 +5,10 @@ from typing import Any
 from server.core.runtime import Runtime
 from server.eseals import service
 from server.eseals.anchoring import EVERY_S, Anchoring
+from server.eseals.stamp_check import verify_apart
 from server.jobs.service import every, handler
 
-_anchoring = Anchoring()
+_anchoring = Anchoring(check=verify_apart)
 
 
 @handler(service.PUBLISH_JOB)

@@ -1,18 +1,15 @@
-"""A small RFC 3161 time-stamp authority, and the same authority as pyHanko calls it inside this process.
+"""A small RFC 3161 time-stamp authority; `stamper` is how pyHanko calls it inside this process.
 
 The rules: only SHA-256, -384 and -512 imprints; the request's policy, if named, must be ours; extensions are refused;
 a nonce is echoed; certificates only if asked for; a rejection is a well-formed answer, never an error.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
-from asn1crypto import tsp
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pyhanko.sign.timestamps import TimeStamper, TimestampRequestError
 
 from server.eseals import der
 from server.eseals.signer import SealSigner
@@ -163,27 +160,6 @@ class TimestampAuthority:
             der.set_of(signer_info),
         )
         return der.encode(der.SEQUENCE, _SIGNED_DATA, der.encode(0xA0, signed))
-
-
-class InProcessTimeStamper(TimeStamper):
-    """Our authority as pyHanko asks for a stamp: same request, same answer, no network.
-
-    `clock` and `serials` are asked once per stamp. One extra stamp is made per instance, to measure its size: keep it.
-    """
-
-    def __init__(
-        self, authority: TimestampAuthority, *, clock: Callable[[], datetime], serials: Callable[[], bytes]
-    ) -> None:
-        super().__init__(include_nonce=False)  # type: ignore[no-untyped-call]  # pyHanko; a nonce guards against replay on a wire; there is none
-        self._authority = authority
-        self._clock = clock
-        self._serials = serials
-
-    async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
-        answer = self._authority.stamp(req.dump(), now=self._clock(), serial=self._serials())
-        if not answer_is_granted(answer):  # asn1crypto cannot even read a rejection
-            raise TimestampRequestError("the time-stamp authority refused the request")
-        return tsp.TimeStampResp.load(answer, strict=True)
 
 
 def answer_is_granted(answer: bytes) -> bool:

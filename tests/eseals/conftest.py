@@ -18,7 +18,8 @@ from server.eseals.appearance import SealPlace
 from server.eseals.normalising import normalise
 from server.eseals.sealing import Archive, seal_pdf
 from server.eseals.signer import LocalSigner, SealSigner
-from server.eseals.tsa import InProcessTimeStamper, TimestampAuthority
+from server.eseals.stamper import InProcessTimeStamper
+from server.eseals.tsa import TimestampAuthority
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from server.eseals.normalising import images_to_pdf, normalise
 from server.eseals.pages import render_page, render_page_png
 from server.eseals.refusals import BadArtwork, PlaceOutsidePage, SealingFailed, TimestampRefused
 from server.eseals.sealing import seal_pdf
-from server.eseals.tsa import InProcessTimeStamper
+from server.eseals.stamper import InProcessTimeStamper
 from tests.eseals.conftest import (
     NOW,
     PLACE,

@@ -24,6 +24,7 @@ from server.eseals import anchoring, ca
 from server.eseals.anchoring import Anchoring, NoStamp
 from server.eseals.authority import open_authority
 from server.eseals.signer import LocalSigner
+from server.eseals.stamp_check import verify_apart
 from server.eseals.tsa import TimestampAuthority
 from server.ledger import service as ledger
 from server.ledger.publishing import FOLDER, Publisher
@@ -243,3 +244,12 @@ def test_no_stamps_when_the_settings_say_never(office: Office) -> None:
     publish(office.run)
     settings = office.run.settings.model_copy(update={"anchor_minutes": 0})
     assert Anchoring().stamp_due(dataclasses.replace(office.run, settings=settings)) == []
+
+
+def test_a_stamp_is_checked_in_another_process(office: Office) -> None:
+    run = office.run
+    (own,) = anchoring.authorities(run, ["own"])
+    answer, at = anchoring.stamp(b"a note", own, nonce=bytes(8), now=run.now(), check=verify_apart)
+    assert at == anchoring.verify(answer, b"a note", certificates=own.certificates, now=run.now())
+    with pytest.raises(anchoring.NoStamp, match="signature does not hold"):
+        verify_apart(answer, b"another note", certificates=own.certificates, now=run.now())
