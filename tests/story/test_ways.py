@@ -103,15 +103,13 @@ def test_a_sweep_counts_pages_in_any_order_and_names_the_forgotten_one(office: C
 
 def test_a_seal_that_must_be_leafed_through_orders_its_device_to_refuse_without(office: Counter) -> None:
     stage = office.stage
-    path = f"/seals/{stage.players.seal_id}/stamping"
-    office.fill_in("admin", path, max_offline_strokes="0", sweep_from_pages="0", sweep_required="true")
+    words = "every page before stamping: the device refuses a press without it"
+    request_id = office.ask(TWO, (2,))
+    if stage.at_gateway.device("who")["operator"] is None:
+        office.sign_in()
+    obeyed(office, sweep_required="true")
     try:
-        words = "every page before stamping: the device refuses a press without it"
-        device = f"/devices/{stage.device_id}"
-        until("rule", "the device's order", lambda: words in office.page("admin", device))
-        request_id = office.ask(TWO, (2,))
-        if stage.at_gateway.device("who")["operator"] is None:
-            office.sign_in()
+        assert words in office.page("admin", f"/devices/{stage.device_id}")
         office.screen("Every page is leafed through first")
         assert office.start(request_id)["of"] == 2
         office.screen("Leaf through: page 1 of 2")
@@ -124,5 +122,17 @@ def test_a_seal_that_must_be_leafed_through_orders_its_device_to_refuse_without(
         office.done()
         balanced(office, request_id, 1)
     finally:
-        office.fill_in("admin", path, max_offline_strokes="0", sweep_from_pages="0")
-    until("rule", "the order taken back", lambda: words not in office.page("admin", device))
+        obeyed(office)
+    assert words not in office.page("admin", f"/devices/{stage.device_id}")
+
+
+def obeyed(office: Counter, **rule: str) -> None:
+    """The seal's rule is set, and its device signed that it took the order."""
+
+    def last_seq() -> int:
+        return int(office.stage.beside.get("state", "/state")["last_seq"])
+
+    before = last_seq()
+    path = f"/seals/{office.stage.players.seal_id}/stamping"
+    office.fill_in("admin", path, max_offline_strokes="0", sweep_from_pages="0", **rule)
+    until("rule", "the device's word that it obeys", lambda: last_seq() > before, timeout_s=60)
