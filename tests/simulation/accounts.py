@@ -11,7 +11,8 @@ from firmware_protocol.tokens import Token
 
 _HEAD: Final = 5
 _TAIL: Final = 12
-_EVENT: Final = 2
+_KINDS: Final = (1, 2, 3, 4)
+_EVENT, ROSTER = 2, 4
 
 
 class Violation(Exception):
@@ -22,21 +23,25 @@ class Violation(Exception):
         self.name = name
 
 
-def signed_events(chunk: bytes) -> list[bytes]:
-    """The signed events in whole journal records (device_sim.core.records); stops at what is no record."""
+def records(chunk: bytes) -> list[tuple[int, bytes]]:
+    """(kind, body) of whole journal records (device_sim.core.records); stops at what is no record."""
     found = []
     at = 0
     while at + _HEAD + _TAIL <= len(chunk):
         length = int.from_bytes(chunk[at + 1 : at + _HEAD], "big")
         end = at + _HEAD + length
-        if chunk[at] not in (1, 2, 3) or end + _TAIL > len(chunk):
+        if chunk[at] not in _KINDS or end + _TAIL > len(chunk):
             break
         if zlib.crc32(chunk[at : end + 8]) != int.from_bytes(chunk[end + 8 : end + _TAIL], "big"):
             break
-        if chunk[at] == _EVENT:
-            found.append(cbor.decode(chunk[at + _HEAD : end])[0])
+        found.append((chunk[at], chunk[at + _HEAD : end]))
         at = end + _TAIL
     return found
+
+
+def signed_events(found: list[tuple[int, bytes]]) -> list[bytes]:
+    """Those among the records."""
+    return [cbor.decode(body)[0] for kind, body in found if kind == _EVENT]
 
 
 def readable(signed: bytes) -> Event:
@@ -77,6 +82,12 @@ class Account:
     intent: OpenIntent | None = None
     named_photos: set[bytes] = field(default_factory=set)
     explained: int = 0  # presses that events speak of
+    operator: bytes | None = None  # who is signed in, as the events say
+    knocked: set[bytes] = field(default_factory=set)  # who entered the right PIN here
+    listed: frozenset[bytes] = frozenset()  # who may sign in here
+    roster_number: int = 0
+    voucher_counter: int = 0
+    grant: "Issued | None" = None
 
     @property
     def last_seq(self) -> int:

@@ -16,6 +16,7 @@ from firmware_protocol import events, messages, orders, tokens
 from firmware_protocol.cose import SigningKey
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.messages import Message, State
+from firmware_protocol.operators import Method
 from firmware_protocol.orders import Permit, Policy, Receipt, SignedTime
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.reasons import Reason
@@ -25,6 +26,8 @@ from tests.simulation.marks import Marks
 from tests.simulation.mechanics import Paper
 from tests.simulation.network import Network
 from tests.simulation.office import Gateway
+from tests.simulation.peeking import voucher_in
+from tests.simulation.people import ON_LEAVE
 from tests.simulation.stand import ISSUERS, Key, Stand
 from tests.simulation.timeline import Timeline, Wait
 from tests.simulation.truth import Truth
@@ -43,6 +46,12 @@ _REFUSED: Final = {
     Reason.BAD_SIGNATURE: "forged_order_refused",
     Reason.WRONG_CHAIN: "receipt_of_another_chain_refused",
 }
+_OF_VOUCHERS: Final = {
+    Reason.VOUCHER_SPENT: "voucher_twice_refused",
+    Reason.OPERATOR_NEEDED: "foreign_operator_refused",
+}
+GUESSES: Final = 6
+"""One more than a device lets through."""
 
 
 class Impostor:
@@ -83,12 +92,14 @@ class Attacker:
         self.interferes = 0.06
         self._msg_id = 0x8000
         self._answers: dict[int, Wait] = {}
-        self._recipes = (
+        self._recipes: tuple[Callable[[Stand], None], ...] = (
             self.replay, self.replay, self.keep_for_another, self.keep_for_another, self.old_photo, self.old_photo,
             self.forge, self.forge, self.foreign_receipt, self.old_token, self.old_token, self.events_again,
             self.events_again, self.forge_event, self.foreign_photo, self.disturb, self.old_policy, self.old_policy,
             self.old_page, self.over_policy, self.empty_outbox, self.empty_outbox,
         )  # fmt: skip
+        if gateway.staffed:
+            self._recipes += (self.guess_pin, self.guess_pin, *(self.old_voucher,) * 4, self.for_another_operator)
 
     # --- on the line --------------------------------------------------------------------------------------------------
 
@@ -161,6 +172,8 @@ class Attacker:
             self._marks.hit("old_time_refused")
         elif kind == "token" and answer.reason is reason.WRONG_NONCE:
             self._marks.hit("token_replayed_to_its_device")
+        elif kind == "token" and answer.reason in _OF_VOUCHERS:
+            self._marks.hit(_OF_VOUCHERS[answer.reason])
         elif kind == "receipt" and answer.reason is reason.WRONG_DEVICE:
             self._marks.hit("receipt_of_another_chain_refused")
         elif answer.reason in _REFUSED:
@@ -221,7 +234,7 @@ class Attacker:
         if not isinstance(challenge.value, messages.Challenge):
             return
         nonce = challenge.value.nonce
-        call = self._network.call(lambda: self._server.token(other.name, order.number, nonce))
+        call = self._network.call(lambda: self._server.token(other.name, order.number, nonce, _who(stand)))
         call.then(lambda: self._pocket(stand, other, nonce) if call.value is not None else None)
 
     def _pocket(self, stand: Stand, other: Stand, nonce: bytes) -> None:
@@ -275,7 +288,7 @@ class Attacker:
         if not isinstance(challenge.value, messages.Challenge):
             return
         nonce = challenge.value.nonce
-        call = self._network.call(lambda: self._server.token(stand.name, order.number, nonce))
+        call = self._network.call(lambda: self._server.token(stand.name, order.number, nonce, _who(stand)))
 
         def then() -> None:
             row = self._server.by_nonce.get((stand.name, nonce))
@@ -288,6 +301,40 @@ class Attacker:
             wait = self.ask(stand, messages.TokenRequest(token=row.signed))
             if isinstance(wait.value, messages.Refused):
                 self._marks.hit("token_behind_its_policy_refused")
+
+        call.then(then)
+
+    def guess_pin(self, stand: Stand) -> None:
+        """The PIN of somebody who is on leave."""
+        for _ in range(GUESSES):
+            guess = messages.OperatorRequest(operator=ON_LEAVE, method=Method.PIN, proof=self._rng.randbytes(32))
+            answer = self.ask(stand, guess).value
+            if isinstance(answer, messages.Refused) and answer.reason is Reason.TOO_MANY_TRIES:
+                self._marks.hit("pins_guessed")
+
+    def old_voucher(self, stand: Stand) -> None:
+        """A voucher that was used, or whose time is over, perhaps after another start of the device."""
+        own = [data for device, data in self.heard["token"] if device == stand.name and voucher_in(data)]
+        if not own:
+            return
+        self.ask(stand, messages.RelockRequest(close_grant=True))
+        self._give(stand.name, "token", self._rng.choice(own))
+
+    def for_another_operator(self, stand: Stand) -> None:
+        """A token in the name of somebody who is not there."""
+        order = next((order for order in self._server.orders if order.head == stand.account.head), None)
+        if order is None or stand.state is not State.LOCKED:
+            return
+        challenge = self.ask(stand, messages.ChallengeRequest())
+        if not isinstance(challenge.value, messages.Challenge):
+            return
+        nonce = challenge.value.nonce
+        call = self._network.call(lambda: self._server.token(stand.name, order.number, nonce, ON_LEAVE))
+
+        def then() -> None:
+            row = self._server.by_nonce.get((stand.name, nonce))
+            if row is not None:
+                self._give(stand.name, "token", row.signed)
 
         call.then(then)
 
@@ -395,6 +442,11 @@ class Attacker:
         if owed:
             digest = self._rng.choice(owed)
             self._network.call(lambda: self._server.upload(digest, b"another picture"))
+
+
+def _who(stand: Stand) -> bytes | None:
+    """Who is signed in there."""
+    return stand.account.operator
 
 
 def _peeked(event: bytes) -> events.Body | None:

@@ -15,11 +15,13 @@ from device_sim.core.housing import Housing
 from device_sim.core.journal import Journal
 from device_sim.core.machine import Device
 from device_sim.core.memory import EMPTY, snapshot_record
+from device_sim.core.operators import Operators
 from device_sim.core.requests import Requests
 from device_sim.core.stamping import Stamping
 from firmware_protocol import cbor, cose, events
 from firmware_protocol.events import Cause, Outcome
 from firmware_protocol.labelled import from_map
+from firmware_protocol.operators import Entry
 from firmware_protocol.orders import Receipt
 from firmware_protocol.reasons import Reason
 from gateway.outbox import KeptEvent
@@ -27,11 +29,12 @@ from server.ledger import admission, receipts
 from server.ledger.admission import Accepted, Chain, Duplicate, Incoming, SetAside
 from server.ledger.log_store import ReceiptFacts
 from tests.simulation import headquarters, ledger
-from tests.simulation.agent import Agent, Talk
+from tests.simulation.carrying import Carrying
 from tests.simulation.headquarters import Headquarters, TokenRow
 from tests.simulation.ledger import Ledger
 from tests.simulation.office import Gateway
 from tests.simulation.stand import make_models
+from tests.simulation.timeline import Talk
 
 Patch = tuple[Any, str, Any]
 _UNLOCK: Final = Stamping.unlock
@@ -42,7 +45,7 @@ _TOKEN: Final = rights.check_token
 _PERMIT: Final = rights.check_permit
 _ADMIT: Final = admission.admit
 _ASIDE: Final = Ledger._put_aside
-_RELAY: Final = Agent._relay
+_RELAY: Final = Carrying._relay
 
 
 def _deaf(*reasons: Reason) -> Callable[..., No | None]:
@@ -136,6 +139,43 @@ def _cancel_blindly(self: Stamping, cause: Cause) -> None:
 
 _CANCEL: Final = Stamping.cancel
 
+
+def _still_signed_in(memory: Any, event: Any) -> Any:
+    """A start signs nobody out."""
+    return {} if isinstance(event.body, events.Boot) else _DUTY(memory, event)
+
+
+_DUTY: Final = folding._after_duty
+
+
+def _hand_over_in_a_grant(self: Operators) -> None:
+    """Whoever comes goes on with the grant of whoever goes."""
+    with patch.object(Stamping, "close", lambda *_: None):
+        _SIGN_OUT(self)
+
+
+_SIGN_OUT: Final = Operators._sign_out
+
+
+def _without_sign_out(self: Operators, data: bytes) -> Any:
+    with patch.object(Operators, "_sign_out", lambda _self: None):
+        return _ROSTER(self, data)
+
+
+_ROSTER: Final = Operators.take_roster
+
+
+def _vouchers_from_one(self: Journal, disk: Any, *, capacity: int) -> None:
+    _JOURNAL(self, disk, capacity=capacity)
+    self.memory = dataclasses.replace(self.memory, voucher_counter=None, spent=())
+
+
+def _voucher_for_ever(token: Any, memory: Any, moment: Any) -> No | None:
+    return None if token.seal.voucher_counter is not None else _TIME(token, memory, moment)
+
+
+_TIME: Final = rights._check_time
+
 # --- gateway, ledger, headquarters
 
 
@@ -143,7 +183,7 @@ def _delete_on_puback(self: Gateway, kept: KeptEvent) -> None:
     self.outbox.settle(kept.device_id, kept.generation, kept.seq)
 
 
-def _settle_first(self: Agent, kind: str, payload: bytes) -> Talk[None]:
+def _settle_first(self: Carrying, kind: str, payload: bytes) -> Talk[None]:
     if kind == "receipt":
         self.settle(_claimed(payload))
     yield from _RELAY(self, kind, payload)
@@ -214,39 +254,48 @@ class Bug:
 def _make() -> tuple[Bug, ...]:
     nothing = lambda *_args, **_kwargs: None  # noqa: E731 - a function that does nothing, nine times
     return (
-        Bug("count_after", ((Stamping, "unlock", _unlock_first),)),
+        Bug("count_after", ((Stamping, "unlock", _unlock_first),), near=4),
         Bug("intent_not_synced", ((Journal, "append", _append_unsynced),)),
         Bug("no_recover", ((settle, "after_boot", _settle_nothing),)),
-        Bug("always_aborted", ((settle, "_outcome", lambda _moved: Outcome.ABORTED),), near=2),
-        Bug("extra_stroke_silent", _silent(), near=8),
-        Bug("cancel_forgets_press", ((Stamping, "cancel", _cancel_blindly),), near=13),
+        Bug("always_aborted", ((settle, "_outcome", lambda _moved: Outcome.ABORTED),)),
+        Bug("extra_stroke_silent", _silent(), near=4),
+        Bug("cancel_forgets_press", ((Stamping, "cancel", _cancel_blindly),), near=5),
         Bug("seq_restarts", ((Journal, "__init__", _seq_from_one),)),
         Bug("floor_not_kept", ((Journal, "__init__", _floor_from_zero),)),
-        Bug("tamper_forgotten", ((Journal, "__init__", _untampered),), near=24),
-        Bug("full_journal_overwrites", ((Journal, "append", _ring), (Journal, "has_room", _always())), near=22),
-        Bug("no_aud", ((rights, "check_token", _any_device),), near=165),
-        Bug("no_nonce", ((rights, "_check_lease", nothing),), near=90),
-        Bug("no_epoch", ((rights, "first_no", _deaf(Reason.OLD_EPOCH)), _immortal_challenge()), near=108),
-        Bug("spent_forgotten", ((rights, "first_no", _deaf(Reason.REPLAYED)), _immortal_challenge()), near=9),
-        Bug("permit_any_photo", ((rights, "check_permit", _any_photo),), near=15),
-        Bug("page_may_move", ((Stamping, "tray_changed", nothing),), near=8),
-        Bug("receipt_any_chain", ((checks, "first_no", _deaf(Reason.WRONG_DEVICE, Reason.WRONG_CHAIN)),), near=40),
-        Bug("no_resync", ((checks, "first_no", _deaf(Reason.WRONG_NONCE, Reason.CLOCK_DOUBT)),), near=15),
-        Bug("policy_replay", ((standing, "first_no", _deaf(Reason.OLD_EPOCH)),), near=3),
-        Bug("no_sig", ((cose, "check_signature", nothing),), near=14),
+        Bug("tamper_forgotten", ((Journal, "__init__", _untampered),), near=113),
+        Bug("full_journal_overwrites", ((Journal, "append", _ring), (Journal, "has_room", _always())), near=2),
+        Bug("no_aud", ((rights, "check_token", _any_device),), near=174),
+        Bug("no_nonce", ((rights, "_check_lease", nothing),), near=37),
+        Bug("no_epoch", ((rights, "first_no", _deaf(Reason.OLD_EPOCH)), _immortal_challenge()), near=172),
+        Bug("spent_forgotten", ((rights, "first_no", _deaf(Reason.REPLAYED)), _immortal_challenge()), near=3),
+        Bug("permit_any_photo", ((rights, "check_permit", _any_photo),), near=4),
+        Bug("page_may_move", ((Stamping, "tray_changed", nothing),), near=15),
+        Bug("receipt_any_chain", ((checks, "first_no", _deaf(Reason.WRONG_DEVICE, Reason.WRONG_CHAIN)),), near=10),
+        Bug("no_resync", ((checks, "first_no", _deaf(Reason.WRONG_NONCE, Reason.CLOCK_DOUBT)),), near=44),
+        Bug("policy_replay", ((standing, "first_no", _deaf(Reason.OLD_EPOCH)),), near=15),
+        Bug("no_sig", ((cose, "check_signature", nothing),), near=49),
         Bug("head_ignored", ((Device, "head_seen", nothing),), near=5),
-        Bug("felt_in_a_fault_lost", ((Housing, "begin", _numb),), near=405),
-        Bug("window_forgotten", ((Stamping, "tick", nothing),), near=26),
+        Bug("felt_in_a_fault_lost", ((Housing, "begin", _numb),), near=10),
+        Bug("window_forgotten", ((Stamping, "tick", nothing),), near=30),
         Bug("delete_on_puback", ((Gateway, "acknowledged", _delete_on_puback),)),
-        Bug("receipt_unaccepted", ((Agent, "_relay", _settle_first),), near=14),
+        Bug("receipt_unaccepted", ((Carrying, "_relay", _settle_first),), near=15),
         Bug("ack_early", ((Ledger, "commit", _ack_early),)),
         Bug("no_dedupe", ((admission, "admit", _twice),)),
-        Bug("receipt_over_gap", ((Chain, "prefix_seq", property(lambda chain: chain.last_seq)),)),
-        Bug("quarantine_in_receipt", ((Ledger, "_put_aside", _aside_counts), (Ledger, "covered", _highest))),
+        Bug("receipt_over_gap", ((Chain, "prefix_seq", property(lambda chain: chain.last_seq)),), near=2),
+        Bug("quarantine_in_receipt", ((Ledger, "_put_aside", _aside_counts), (Ledger, "covered", _highest)), near=2),
         Bug("no_sig_in_ledger", ((admission, "check_signature", nothing),), near=4),
-        Bug("reissue", ((Headquarters, "_open", lambda *_: False), (Headquarters, "_consumed", _only_closed))),
-        Bug("photo_unchecked", ((Headquarters, "photo_fits", lambda *_: True),), near=55),
-        Bug("photos_not_asked_for", ((Headquarters, "photos_wanted", lambda *_: []),), near=60),
+        Bug("reissue", ((Headquarters, "_open", lambda *_: False), (Headquarters, "_consumed", _only_closed)), near=2),
+        Bug("photo_unchecked", ((Headquarters, "photo_fits", lambda *_: True),), near=37),
+        Bug("photos_not_asked_for", ((Headquarters, "photos_wanted", lambda *_: []),), near=16),
+        Bug("operator_ignored", ((rights, "first_no", _deaf(Reason.OPERATOR_NEEDED)),), near=4),
+        Bug("any_pin", ((Entry, "fits", lambda *_: True),)),
+        Bug("hand_over_in_a_grant", ((Operators, "_sign_out", _hand_over_in_a_grant),), near=10),
+        Bug("still_signed_in", ((folding, "_after_duty", _still_signed_in),)),
+        Bug("struck_off_but_there", ((Operators, "take_roster", _without_sign_out),), near=59),
+        Bug("voucher_twice", ((rights, "first_no", _deaf(Reason.VOUCHER_SPENT, Reason.REPLAYED)),), near=23),
+        Bug("vouchers_forgotten", ((Journal, "__init__", _vouchers_from_one),), near=179),
+        Bug("voucher_for_ever", ((rights, "_check_time", _voucher_for_ever),), near=70),
+        Bug("voucher_without_time", ((rights, "first_no", _deaf(Reason.CLOCK_DOUBT)),), near=127),
         Bug("permit_any_page", ((headquarters, "paper_in", lambda _: _AnyPaper()),)),
     )  # fmt: skip
 

@@ -6,16 +6,17 @@ python -m tests.simulation.campaign --first 4711 --replay          (one schedule
 
 import argparse
 import json
+import multiprocessing
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.simulation.bugs import BUGS, planted
 from tests.simulation.marks import RARE, Marks
-from tests.simulation.swift import parsed_once
+from tests.simulation.stand import make_models
+from tests.simulation.swift import parsed_once, swept_seldom
 from tests.simulation.world import Outcome, World
 
 PROCESSES: Final = 2
@@ -45,9 +46,10 @@ class Totals:
 def run_schedules(first: int, count: int) -> Totals:
     """Schedules `first` to `first + count - 1`."""
     totals, marks = Totals(), Marks()
-    with parsed_once():
+    with parsed_once(), swept_seldom() as sweep:
         for seed in range(first, first + count):
             outcome = World(seed, marks=marks).run()
+            sweep()
             totals.schedules += 1
             totals.strokes += outcome.strokes
             totals.steps += outcome.steps
@@ -61,9 +63,10 @@ def run_schedules(first: int, count: int) -> Totals:
 def find(name: str, first: int, most: int = MOST) -> tuple[str, int, str]:
     """(bug, how many schedules it took, what it broke); 0 when it was not found."""
     bug = next(bug for bug in BUGS if bug.name == name)
-    with parsed_once(), planted(bug):
+    with parsed_once(), planted(bug), swept_seldom() as sweep:
         for number in range(most):
             outcome = World(first + number, marks=Marks()).run()
+            sweep()
             if outcome.violation:
                 return name, number + 1, outcome.violation
     return name, 0, ""
@@ -77,13 +80,14 @@ def replay(seed: int) -> Outcome:
 def campaign(first: int, schedules: int) -> dict[str, Any]:
     """Both parts, spread over the processes."""
     totals = Totals()
-    with ProcessPoolExecutor(PROCESSES) as pool:
-        searches = [pool.submit(find, bug.name, first) for bug in BUGS]
-        starts = range(first, first + schedules, CHUNK)
-        runs = [pool.submit(run_schedules, start, min(CHUNK, first + schedules - start)) for start in starts]
-        found = [search.result() for search in searches]
+    make_models()
+    starts = range(first, first + schedules, CHUNK)
+    with multiprocessing.get_context("fork").Pool(PROCESSES, maxtasksperchild=1) as pool:
+        searches = [pool.apply_async(find, (bug.name, first)) for bug in BUGS]
+        runs = [pool.apply_async(run_schedules, (start, min(CHUNK, first + schedules - start))) for start in starts]
+        found = [search.get() for search in searches]
         for run in runs:
-            totals.add(run.result())
+            totals.add(run.get())
     return as_dict(totals, found)
 
 

@@ -4,11 +4,11 @@ import random
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from device_sim.core.memory import NO_HEAD
+from device_sim.core.memory import NO_HEAD, Memory
 from firmware_protocol.messages import State
 from server.ledger import admission, merkle
 from server.ledger.admission import Chain, Incoming
-from tests.simulation.accounts import Violation, readable
+from tests.simulation.accounts import Account, Violation, readable
 from tests.simulation.stand import Stand
 from tests.simulation.truth import Truth
 
@@ -42,6 +42,13 @@ def check_device(stand: Stand, truth: Truth) -> None:
         raise Violation("I11", f"{stand.name} went back from event {account.last_seq} to {memory.seq}")
     if (memory.suspended, memory.tampered) != (account.suspended, account.tampered):
         raise Violation("I8", f"{stand.name} took its suspension or its tamper alarm back by itself")
+    _check_who(memory, account)
+
+
+def _check_who(memory: Memory, account: Account) -> None:
+    who, said = memory.operator, account.operator
+    if who != said:
+        raise Violation("I2", f"{account.device_id} believes that {who!r} is there, its events say {said!r}")
 
 
 def waiting_for(world: "World") -> str:

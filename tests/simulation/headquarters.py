@@ -4,6 +4,7 @@ The rules are those of server/tokens (issuing.py, uses.py, permits.py) without a
 the device's own CLOSED, or until the device signed something later than the token's end and never a GRANT of it.
 """
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,7 +12,7 @@ from typing import Any, Final
 from firmware_protocol import cose, events, orders, tokens
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.events import Event, Outcome
-from firmware_protocol.orders import Permit, Policy, ServiceKind, SignedTime
+from firmware_protocol.orders import Permit, Policy, Roster, ServiceKind, SignedTime
 from firmware_protocol.purposes import Purpose
 from firmware_protocol.tokens import MAX_LIFE_S, Mode, PageCheck, SealClaims, Token
 from server.ledger.admission import DeviceKey, KeyStatus
@@ -20,13 +21,17 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.marks import Marks
 from tests.simulation.mechanics import Paper, paper_in
 from tests.simulation.network import Died, Network
+from tests.simulation.people import OFFLINE_STROKES, entry
 from tests.simulation.stand import ISSUERS, Stand
-from tests.simulation.timeline import Failed, Timeline
+from tests.simulation.timeline import UNIX_MS, Failed, Timeline
 from tests.simulation.truth import Truth
 
 WINDOW_S: Final = 30
 RESEND_MS: Final = 10_000
 POLICY_LIFE_MS: Final = 30 * 24 * 3_600_000
+ROSTER_LIFE_MS: Final = 1_200_000
+VOUCHER_LIVES_S: Final = (20, 120)
+"""Shorter than in life, so that some end before they are used."""
 _KEY: Final = dict(zip(orders.ORDER_PURPOSES, ISSUERS, strict=True))
 
 
@@ -50,6 +55,8 @@ class DeviceRow:
     epoch: int = 0
     suspended: bool = False
     heads: tuple[bytes, ...] = ()
+    roster_number: int = 1
+    vouchers: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,9 +86,11 @@ class Headquarters:
         self._sweep()
 
     def enrol(self, stand: Stand) -> None:
-        self.devices[stand.name] = DeviceRow(public_key=stand.key.public_key)
+        self.devices[stand.name] = DeviceRow(public_key=stand.key.public_key, epoch=stand.account.policy_epoch)
         key = DeviceKey(stand.key.public_key, KeyStatus.ACTIVE)
         self.ledger.tables.keys[stand.name, 1] = key
+        self.ledger.begin_with(stand.account.story.values())
+        self.ledger.tables.acked_seq[stand.name, 1] = stand.account.acked
 
     # --- process ------------------------------------------------------------------------------------------------------
 
@@ -145,56 +154,88 @@ class Headquarters:
             if order.revoked_ms is None and order.head in heads and self.places_for(order)
         ]
 
-    def token(self, device_id: str, number: int, nonce: bytes) -> Issued:
+    def token(self, device_id: str, number: int, nonce: bytes, operator: bytes | None) -> Issued:
         """A token for the device's own challenge; the same challenge again gets the same bytes. Raises: Failed."""
         order, device = self.orders[number], self.devices[device_id]
         known = self.by_nonce.get((device_id, nonce))
         if known is not None:
-            if known.issued.order is not order:
+            if known.issued.order is not order or known.issued.token.seal.operator != operator:
                 raise Failed("nonce_used")
             self._send_down(self._down(device_id, "token", known.signed, known.lease_until_ms))
             return known.issued
+        places = self._ready(order, device)
+        begins = self._timeline.unix_ms // 1000
+        claims = Token(
+            **self._of(device_id, begins, MAX_LIFE_S),
+            nonce=nonce,
+            exi_s=MAX_LIFE_S - WINDOW_S,
+            seal=self._seal(order, device, operator, len(places), policy=order.policy | Mode.BATCH),
+        )
+        row = self.by_nonce[device_id, nonce] = self._keep(claims, order, places)
+        return row.issued
+
+    def voucher(self, device_id: str, number: int, operator: bytes | None) -> Issued:
+        """For the time without a network; one that is out is sent again (server.tokens.vouchers). Raises: Failed."""
+        order, device = self.orders[number], self.devices[device_id]
+        for row in self._rows(order):
+            seal = row.issued.token.seal
+            held = (row.issued.token.device_id, seal.operator) == (device_id, operator)
+            if held and seal.voucher_counter is not None and self._is_open(row):
+                self._send_down(self._down(device_id, "token", row.signed, row.lease_until_ms))
+                return row.issued
+        places = self._ready(order, device)[:OFFLINE_STROKES]
+        life_s = VOUCHER_LIVES_S[self._tokens_made % len(VOUCHER_LIVES_S)]
+        policy = PageCheck.NONE | Mode.BATCH | Mode.VOUCHER
+        seal = self._seal(order, device, operator, len(places), policy=policy)
+        device.vouchers += 1
+        claims = Token(
+            **self._of(device_id, self._timeline.unix_ms // 1000, life_s),
+            seal=dataclasses.replace(seal, voucher_counter=device.vouchers),
+        )
+        return self._keep(claims, order, places).issued
+
+    def _ready(self, order: Order, device: DeviceRow) -> tuple[int, ...]:
+        """The places that are left. Raises: Failed."""
         if order.revoked_ms is not None or device.suspended or order.head not in device.heads:
             raise Failed("not_ready")
         places = self.places_for(order)
         if not places:
             raise Failed("no_strokes_left")
-        row = self._make(device_id, device, order, nonce, places)
-        self.reach("server_died_before_commit")
-        self.tokens[row.issued.token.token_id] = self.by_nonce[device_id, nonce] = row
-        self._truth.issued(row.issued)
-        self.reach("server_died_after_commit")
-        self._send_down(self._down(device_id, "token", row.signed, row.lease_until_ms))
-        return row.issued
+        return places
 
-    def _make(self, device_id: str, device: DeviceRow, order: Order, nonce: bytes, places: tuple[int, ...]) -> TokenRow:
+    def _of(self, device_id: str, begins: int, life_s: int) -> dict[str, Any]:
         self._tokens_made += 1
-        begins = self._timeline.unix_ms // 1000
-        claims = Token(
-            device_id=device_id,
-            issued_at=begins,
-            not_before=begins,
-            expires_at=begins + MAX_LIFE_S,
-            token_id=hashlib.sha256(self._salt + b"%d" % self._tokens_made).digest()[:16],
-            nonce=nonce,
-            exi_s=MAX_LIFE_S - WINDOW_S,
-            seal=SealClaims(
-                slot=0,
-                max_strokes=len(places),
-                policy=order.policy | Mode.BATCH,
-                epoch=device.epoch,
-                window_s=WINDOW_S,
-                document_digest=order.document,
-                head_id=order.head,
-            ),
+        token_id = hashlib.sha256(self._salt + b"%d" % self._tokens_made).digest()[:16]
+        times = {"issued_at": begins, "not_before": begins, "expires_at": begins + life_s}
+        return {"device_id": device_id, "token_id": token_id, **times}
+
+    @staticmethod
+    def _seal(order: Order, device: DeviceRow, operator: bytes | None, strokes: int, *, policy: int) -> SealClaims:
+        return SealClaims(
+            slot=0,
+            max_strokes=strokes,
+            policy=policy,
+            epoch=device.epoch,
+            window_s=WINDOW_S,
+            document_digest=order.document,
+            head_id=order.head,
+            operator=operator,
         )
-        plan = tuple(order.pages[place] for place in places)
-        return TokenRow(
-            issued=Issued(token=claims, order=order, plan=plan),
+
+    def _keep(self, claims: Token, order: Order, places: tuple[int, ...]) -> TokenRow:
+        """Signed, committed, sent. Raises: Died."""
+        row = TokenRow(
+            issued=Issued(token=claims, order=order, plan=tuple(order.pages[place] for place in places)),
             signed=tokens.issue(claims, key=_KEY[Purpose.TOKEN]),
-            lease_until_ms=self._timeline.now_ms + MAX_LIFE_S * 1000,
+            lease_until_ms=claims.expires_at * 1000 - UNIX_MS,
             places=places,
         )
+        self.reach("server_died_before_commit")
+        self.tokens[claims.token_id] = row
+        self._truth.issued(row.issued)
+        self.reach("server_died_after_commit")
+        self._send_down(self._down(claims.device_id, "token", row.signed, row.lease_until_ms))
+        return row
 
     def places_for(self, order: Order) -> tuple[int, ...]:
         """Places that a new token may be for; none while another token may still be used or has not reported."""
@@ -204,8 +245,10 @@ class Headquarters:
         return [row for row in self.tokens.values() if row.issued.order is order]
 
     def _open(self, order: Order) -> bool:
-        now = self._timeline.now_ms
-        return any(row.closed_used is None and row.lease_until_ms > now for row in self._rows(order))
+        return any(self._is_open(row) for row in self._rows(order))
+
+    def _is_open(self, row: TokenRow) -> bool:
+        return row.closed_used is None and row.lease_until_ms > self._timeline.now_ms
 
     def _places_left(self, order: Order) -> tuple[int, ...]:
         rows = self._rows(order)
@@ -316,6 +359,15 @@ class Headquarters:
         policy = Policy(device_id=device_id, epoch=device.epoch, suspended=device.suspended, **service)
         signed = orders.sign(policy, key=_KEY[Purpose.POLICY])
         self._send_down(self._down(device_id, "policy", signed, self._timeline.now_ms + POLICY_LIFE_MS))
+
+    def change_roster(self, device_id: str, people: tuple[bytes, ...]) -> None:
+        """Who is not on it may stand there no longer."""
+        device = self.devices[device_id]
+        device.roster_number += 1
+        entries = tuple(entry(operator) for operator in people)
+        roster = Roster(device_id=device_id, number=device.roster_number, part=0, parts=1, entries=entries)
+        signed = orders.sign(roster, key=_KEY[Purpose.POLICY])
+        self._send_down(self._down(device_id, "roster", signed, self._timeline.now_ms + ROSTER_LIFE_MS))
 
     def signed_time(self, device_id: str, nonce: bytes) -> bytes:
         signed = SignedTime(device_id=device_id, boot_nonce=nonce, unix_ms=self._timeline.unix_ms)

@@ -6,7 +6,7 @@ a kill; what stands for memory does not.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -23,7 +23,7 @@ from tests.simulation.stand import ISSUERS
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Truth
 
-BATCH_MS: Final = 2_000
+BATCH_MS: Final = 5_000
 """Longer than in life, so that a batch holds several events and a kill before its commit loses some."""
 RESEND_MS: Final = 10_000
 _EPOCH: Final = datetime(2027, 1, 15, tzinfo=UTC)
@@ -92,6 +92,10 @@ class Ledger:
         behind = {key for key in chains if chains[key].prefix_seq > self.tables.acked_seq.get(key, 0)}
         behind |= {key for key, photos in self.tables.photos.items() if Photo.NAMED in photos.values()}
         self.give_receipts(behind)
+
+    def begin_with(self, story: Iterable[bytes]) -> None:
+        """Events that were here before the schedule."""
+        self.admit([(signed, self._checked(signed)) for signed in story])
 
     # --- events -------------------------------------------------------------------------------------------------------
 

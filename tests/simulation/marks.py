@@ -44,6 +44,18 @@ RARE: Final = (
     "forged_event_set_aside",
     "old_time_refused",
     "foreign_photo_refused",
+    "voucher_used",
+    "voucher_while_cut_off",
+    "voucher_twice_refused",
+    "voucher_late_refused",
+    "voucher_without_time_refused",
+    "cut_in_a_voucher",
+    "hand_over_in_a_grant",
+    "cut_with_somebody_signed_in",
+    "sign_in_refused",
+    "pins_guessed",
+    "foreign_operator_refused",
+    "signed_out_by_roster",
 )
 """Each must be hit at least 50 times in a campaign of 10,000 schedules."""
 

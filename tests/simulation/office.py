@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.rules.session import Session
+    from tests.simulation.accounts import Issued
     from tests.simulation.stand import Stand
 
 
@@ -29,6 +30,8 @@ class Gateway:
         self.photos: dict[bytes, bytes] = {}
         self.kept: dict[str, set[int]] = {}
         self.sessions: dict[str, Session] = {}  # gateway.notebook
+        self.vouchers: dict[str, list[tuple[Issued, bytes]]] = {}  # gateway.notebook, by device
+        self.staffed = False  # the devices ask who is there
         self.stands: list[Stand] = []
         self.agents: dict[str, Agent] = {}
         self.alive = False
@@ -55,11 +58,12 @@ class Gateway:
         self.photos.clear()
         self.kept.clear()
         self.sessions.clear()
+        self.vouchers.clear()
 
     def down(self, device_id: str, kind: str, payload: bytes) -> None:
         agent = self.agents.get(device_id)
         if agent is not None:
-            agent.down(kind, payload)
+            agent.carrying.down(kind, payload)
 
     def acknowledged(self, kept: KeptEvent) -> None:
         """The broker says it has this event. That is no receipt: nothing follows from it."""

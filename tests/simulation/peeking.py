@@ -4,6 +4,7 @@ from firmware_protocol import cbor, cose, events, tokens
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.labelled import from_map
 from firmware_protocol.orders import Permit
+from firmware_protocol.tokens import Token
 from gateway.outbox import KeptEvent
 
 
@@ -19,6 +20,15 @@ def nonce_of_token(data: bytes) -> bytes | None:
         return tokens.read(cose.parse1(data).payload).nonce
     except ProtocolError:
         return None
+
+
+def voucher_in(data: bytes) -> Token | None:
+    """None when this is no voucher."""
+    try:
+        token = tokens.read(cose.parse1(data).payload)
+    except ProtocolError:
+        return None
+    return None if token.seal.voucher_counter is None else token
 
 
 def nonce_of_permit(data: bytes) -> bytes | None:

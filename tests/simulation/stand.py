@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from device_sim.core.log import Identity
 from device_sim.core.machine import STILL_MS, Device
 from device_sim.core.ports import NoShot, Parts, Shot
 from firmware_protocol import events, messages, orders, pairing
+from firmware_protocol.cose import SIGNATURE_SIZE
 from firmware_protocol.events import ResetCause
 from firmware_protocol.messages import State
-from tests.simulation.accounts import Account, readable, signed_events
+from firmware_protocol.purposes import Purpose
+from tests.simulation.accounts import Account, readable, records, signed_events
 from tests.simulation.disk import PowerCut, SimDisk
 from tests.simulation.marks import Marks
 from tests.simulation.mechanics import DriftingClock, Paper, SeededRng, Shaft, Tray
+from tests.simulation.people import OFFLINE_STROKES, PEOPLE, entry
 from tests.simulation.swift import made
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Truth
@@ -38,13 +41,11 @@ class Key:
     """An Ed25519 key made from a name. The same bytes have the same signature (RFC 8032): it is made once."""
 
     def __init__(self, name: str) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
-        self.public_key = self._key.public_key().public_bytes_raw()
-
+        self.public_key, self._secret = crypto_sign_seed_keypair(hashlib.sha256(name.encode()).digest())
         self.sign = lru_cache(maxsize=_SIGNATURES)(self._sign)
 
     def _sign(self, data: bytes) -> bytes:
-        signature = self._key.sign(data)
+        signature = crypto_sign(data, self._secret)[:SIGNATURE_SIZE]
         made(self.public_key, signature, data)
         return signature
 
@@ -63,7 +64,7 @@ TERMS: Final = orders.Terms(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One device as it left the factory and was paired: its key, its head, its journal."""
+    """One device as it left the factory and was paired, its events in the ledger: its key, its head, its journal."""
 
     identity: Identity
     key: Key
@@ -72,7 +73,7 @@ class Model:
 
 
 @cache
-def model(number: int, head_number: int) -> Model:
+def model(number: int, head_number: int, *, staffed: bool) -> Model:
     """Made once in a process: pairing is not what the schedules are about."""
     key, head = Key(f"device {number}"), hashlib.sha256(b"head%d" % head_number).digest()[:8]
     identity = Identity(device_id=f"CB-SIM{number:04}", model="simulation", firmware="1")
@@ -97,14 +98,36 @@ def model(number: int, head_number: int) -> Model:
     device.receive(messages.encode(messages.PairTermsRequest(terms=TERMS), msg_id=2))
     device.confirm_pairing()
     device.head_seen(0, head)
+    if staffed:
+        _staff(device, identity.device_id)
+    known = device.memory
+    receipt = orders.Receipt(
+        device_id=identity.device_id, generation=1, up_to_seq=known.seq, chain_hash=known.chain_hash, photo_digests=()
+    )
+    signed = orders.sign(receipt, key=_issuer(Purpose.RECEIPT))
+    device.receive(messages.encode(messages.ReceiptRequest(receipt=signed), msg_id=5))
     return Model(identity=identity, key=key, head=head, journal=disk.durable)
+
+
+def _issuer(purpose: Purpose) -> Key:
+    return ISSUERS[orders.ORDER_PURPOSES.index(purpose)]
+
+
+def _staff(device: Device, name: str) -> None:
+    """It knows its people, and may take vouchers."""
+    key = _issuer(Purpose.POLICY)
+    policy = orders.Policy(device_id=name, epoch=1, suspended=False, max_offline_strokes=OFFLINE_STROKES)
+    device.receive(messages.encode(messages.PolicyRequest(policy=orders.sign(policy, key=key)), msg_id=3))
+    roster = orders.Roster(device_id=name, number=1, part=0, parts=1, entries=tuple(entry(each) for each in PEOPLE))
+    device.receive(messages.encode(messages.RosterRequest(roster=orders.sign(roster, key=key)), msg_id=4))
 
 
 def make_models() -> None:
     """Every device that a schedule can have, each with its own head and with the one that all share."""
     for number in range(MOST):
-        model(number, number)
-        model(number, 0)
+        for head in {number, 0}:
+            for staffed in (False, True):
+                model(number, head, staffed=staffed)
 
 
 class _NoWire:
@@ -120,13 +143,14 @@ class Stand:
         number: int,
         *,
         head: int,
+        staffed: bool,
         timeline: Timeline,
         rng: random.Random,
         truth: Truth,
         marks: Marks,
         capacity: int,
     ) -> None:
-        made = model(number, head)
+        made = model(number, head, staffed=staffed)
         self.key, self.identity = made.key, made.identity
         self.name = made.identity.device_id
         self.account = truth.accounts[self.name] = Account(device_id=self.name, head=made.head)
@@ -157,6 +181,7 @@ class Stand:
             tripwire=self,
         )
         truth.durable(self.account, made.journal, whole=False, now=False)
+        self.account.acked = self.account.last_seq
 
     # --- power --------------------------------------------------------------------------------------------------------
 
@@ -180,6 +205,10 @@ class Stand:
     def cut(self) -> None:
         """The power goes, now; somebody switches it on again within a minute."""
         torn = self.disk.pending
+        if self.account.grant is not None and self.account.grant.token.seal.voucher_counter is not None:
+            self._marks.hit("cut_in_a_voucher")
+        if self.account.operator is not None:
+            self._marks.hit("cut_with_somebody_signed_in")
         self.disk.power_lost()
         self._truth.durable(self.account, torn[: self.disk.kept], whole=False, now=False)
         self._mark_cut(torn)
@@ -203,7 +232,7 @@ class Stand:
             self.disk.lost_rename = False
             self._marks.hit("rename_lost")
         if torn and self.disk.kept < len(torn):
-            for signed in signed_events(torn):
+            for signed in signed_events(records(torn)):
                 match readable(signed).body:
                     case events.Intent():
                         self._marks.hit("intent_torn")

@@ -9,9 +9,9 @@ from tests.simulation.campaign import find, run_schedules
 from tests.simulation.marks import Marks
 from tests.simulation.world import World
 
-SAMPLE = 30
+SAMPLE = 24
 """Schedules from the first on, the same in every run; so a change that breaks one of them is seen at once."""
-FRESH = 10
+FRESH = 8
 """And some that nobody ran before."""
 NEAR = 400
 """Schedules tried from a bug's `near` on, where the first was seen to find it; the campaign searches from its first."""

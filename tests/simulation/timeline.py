@@ -3,10 +3,12 @@
 import heapq
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 Action: TypeAlias = Callable[[], None]
-Task: TypeAlias = "Generator[Wait, Any, Any]"
+T = TypeVar("T")
+Talk = Generator["Wait", Any, T]
+Task: TypeAlias = "Talk[Any]"
 
 UNIX_MS: Final = 1_800_000_000_000
 """Unix time at the start of every schedule, in milliseconds."""
@@ -32,7 +34,7 @@ class Timeline:
 
     def after(self, delay_ms: float, action: Action) -> None:
         self._count += 1
-        heapq.heappush(self._planned, (self.now_ms + max(0, round(delay_ms)), self._count, action))
+        heapq.heappush(self._planned, (self.now_ms + int(delay_ms), self._count, action))
 
     def step(self) -> None:
         """The next event happens."""

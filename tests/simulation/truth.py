@@ -9,14 +9,27 @@ import hashlib
 from typing import Final
 
 from device_sim.core.journal import RESERVE
-from firmware_protocol import events
+from firmware_protocol import cbor, cose, events
 from firmware_protocol.events import Event, Outcome
-from firmware_protocol.orders import Receipt, ServiceKind
-from firmware_protocol.tokens import PageCheck
+from firmware_protocol.labelled import from_map
+from firmware_protocol.operators import Entry
+from firmware_protocol.orders import Receipt, Roster, ServiceKind
+from firmware_protocol.tokens import PageCheck, Token
 from server.ledger.admission import Incoming
-from tests.simulation.accounts import Account, Issued, OpenIntent, Order, Violation, readable, signed_events
+from tests.simulation.accounts import (
+    ROSTER,
+    Account,
+    Issued,
+    OpenIntent,
+    Order,
+    Violation,
+    readable,
+    records,
+    signed_events,
+)
 from tests.simulation.marks import Marks
 from tests.simulation.mechanics import Paper
+from tests.simulation.people import OFFLINE_STROKES
 from tests.simulation.timeline import Timeline
 
 SKEW_MS: Final = 60_000
@@ -47,7 +60,8 @@ class Truth:
 
     def durable(self, account: Account, chunk: bytes, *, whole: bool, now: bool = True, counter: int = 0) -> None:
         """`chunk` of the journal survives from here on. `now`: it was written this moment, the counter at `counter`."""
-        found = signed_events(chunk)
+        written = records(chunk)
+        found = signed_events(written)
         for signed in found:
             event = readable(signed)
             known = account.story.get(event.header.seq)
@@ -57,11 +71,21 @@ class Truth:
                     self._true_now(account, event, counter)
                 self._means(account, event)
             _must(known in (None, signed), "I11", f"{account.device_id} wrote event {event.header.seq} anew")
+        for kind, body in written:
+            if kind == ROSTER:
+                self._rostered(account, from_map(Roster, cbor.decode_map(cose.parse1(body).payload)))
         if whole:
             first = readable(found[0]).header.seq if found else account.last_seq + 1
             safe = self.prefix.get(account.device_id, 0)
             _must(first - 1 <= safe, "I12", f"{account.device_id} dropped events up to {first - 1}, ledger has {safe}")
             account.oldest = first
+
+    @staticmethod
+    def _rostered(account: Account, roster: Roster) -> None:
+        """Rosters of one part; a file that is written anew holds the old ones too."""
+        if roster.number > account.roster_number:
+            account.roster_number = roster.number
+            account.listed = frozenset(Entry.unpack(entry).operator for entry in roster.entries)
 
     def _chained(self, account: Account, event: Event, signed: bytes) -> None:
         header, last = event.header, account.last_seq
@@ -80,11 +104,11 @@ class Truth:
             off = said - self._timeline.unix_ms
             _must(-CLOCK_LATE_MS <= off <= 1_000, "I9", f"{account.device_id} is {off} ms off")
 
-    def _means(self, account: Account, event: Event) -> None:  # noqa: C901 - one case, one line or two
+    def _means(self, account: Account, event: Event) -> None:  # noqa: C901, PLR0912 - one case, one line or two
         body = event.body
         match body:
             case events.Grant(token_id=token_id):
-                self._granted(account, token_id)
+                self._granted(account, token_id, event)
             case events.Intent(token_id=token_id, stroke=stroke):
                 _must(account.intent is None, "I10", "a second INTENT before the first was accounted for")
                 account.intent = OpenIntent(token_id=token_id, stroke=stroke)
@@ -96,7 +120,7 @@ class Truth:
             case events.Closed(token_id=token_id, strokes_used=used):
                 issued = self._issued(token_id)
                 _must(used == issued.used, "I3", f"CLOSED says {used} uses, there were {issued.used}")
-                issued.closed = True
+                issued.closed, account.grant = True, None
             case events.PolicySet(epoch=epoch, suspended=suspended):
                 _must(epoch > account.policy_epoch, "I8", f"policy {epoch} after {account.policy_epoch}")
                 account.policy_epoch, account.suspended, account.nonce = epoch, suspended, None
@@ -109,19 +133,54 @@ class Truth:
                 account.floor_ms = max(account.floor_ms, unix_ms)
             case events.PageSeen():
                 account.named_photos |= {body.preview_digest, body.photo_digest}
+            case events.Operator(operator=operator, present=present):
+                self._identified(account, operator, present=present)
+            case events.Boot():
+                account.operator = None
             case _:
                 pass
 
-    def _granted(self, account: Account, token_id: bytes) -> None:
+    def _identified(self, account: Account, operator: bytes, *, present: bool) -> None:
+        device = account.device_id
+        if present:
+            _must(operator in account.knocked, "I2", f"{device} let {operator!r} in, who never entered a PIN there")
+            _must(operator in account.listed, "I2", f"{device} let {operator!r} in, who is not on its list")
+            account.operator = operator
+            return
+        _must(operator == account.operator, "I2", f"{device} signs {operator!r} out, who was not there")
+        if operator not in account.listed:
+            self._marks.hit("signed_out_by_roster")
+        account.operator = None
+
+    def _granted(self, account: Account, token_id: bytes, event: Event) -> None:
         issued = self._issued(token_id)
         token, device = issued.token, account.device_id
         _must(token.device_id == device, "I2", f"{device} took a token for {token.device_id}")
-        _must(token.nonce == account.nonce, "I2", f"{device} took a token that answers no challenge of now")
+        _must(token.seal.operator == account.operator, "I2", f"{device} took a token for {token.seal.operator!r}")
         _must(issued.granted_by is None, "I2", f"{device} took a token for the second time")
         _must(token.seal.epoch >= account.policy_epoch, "I8", f"{device} took a token of an old epoch")
         _must(not account.suspended, "I8", f"{device} is suspended and took a token")
+        if token.seal.voucher_counter is None:
+            self._leased(account, token)
+        else:
+            _must(event.header.time_ms is not None, "I9", f"{device} took a voucher, and does not know the time")
+            self._vouched(account, token, token.seal.voucher_counter)
+        issued.granted_by, account.grant = device, issued
+
+    def _leased(self, account: Account, token: Token) -> None:
+        device = account.device_id
+        _must(token.nonce == account.nonce, "I2", f"{device} took a token that answers no challenge of now")
         _must(self._timeline.unix_ms <= token.expires_at * 1000 + SKEW_MS, "I9", f"{device} took an expired token")
-        issued.granted_by, account.nonce = device, None
+        account.nonce = None
+
+    def _vouched(self, account: Account, token: Token, counter: int) -> None:
+        """A voucher is good by the clock alone, so the clock must be good."""
+        device, late = account.device_id, self._timeline.unix_ms - token.expires_at * 1000
+        _must(counter > account.voucher_counter, "I2", f"{device} took voucher {counter} after a later one")
+        _must(token.seal.max_strokes <= OFFLINE_STROKES, "I2", f"{device} took a voucher for too many strokes")
+        _must(late <= CLOCK_LATE_MS, "I9", f"{device} took a voucher {late} ms too late")
+        account.voucher_counter = counter
+        self._marks.hit("voucher_used")
 
     def _accounted(self, account: Account, body: events.Done | events.Cancelled | events.Settled) -> None:
         intent = account.intent
@@ -168,11 +227,19 @@ class Truth:
         issued = self._issued(intent.token_id)
         _must(issued.granted_by == account.device_id, "I2", "a stroke under a grant of another device")
         _must(intent.stroke <= issued.token.seal.max_strokes, "I2", f"stroke {intent.stroke} is beyond the token")
+        self._by_whom(account, issued.token)
         _must(
             issued.token.seal.page_check is not PageCheck.BEFORE or intent.stroke in issued.permitted,
             "I2",
             "the latch was freed without a permit",
         )
+
+    @staticmethod
+    def _by_whom(account: Account, token: Token) -> None:
+        """A stroke is booked to whom the token names: that one must be signed in, and still be allowed to."""
+        who = account.operator
+        _must(token.seal.operator == who, "I2", f"a stroke booked to {token.seal.operator!r}, there was {who!r}")
+        _must(who is None or who in account.listed, "I8", f"{who!r} stamps, who was taken off the list")
 
     def pressed(self, account: Account, presses: int, paper: Paper | None) -> None:
         """The head came down."""
@@ -187,6 +254,7 @@ class Truth:
         order, token, now = issued.order, issued.token, self._timeline.unix_ms
         order.imprints += 1
         _must(order.imprints <= order.approved, "I1", f"{order.imprints} imprints, {order.approved} approved")
+        _must(token.seal.operator == account.operator, "I2", f"pressed while {account.operator!r} is signed in")
         _must(account.head == token.seal.head_id, "I2", "pressed with another head than the token names")
         _must(now <= token.expires_at * 1000 + SKEW_MS, "I9", f"pressed {now - token.expires_at * 1000} ms too late")
         if token.seal.page_check is PageCheck.BEFORE:
@@ -209,9 +277,11 @@ class Truth:
         _must(total <= order.approved, "I1", f"tokens are out for {total} imprints, {order.approved} are approved")
 
     def revoked(self, order: Order) -> None:
-        live = [each for each in self.tokens.values() if each.order is order and self._left(each)]
+        live = [
+            each for each in self.tokens.values() if each.order is order and self._left(each, late_ms=CLOCK_LATE_MS)
+        ]
         order.revoked_ms = self._timeline.unix_ms
-        order.allowed_after = sum(self._left(each) for each in live)
+        order.allowed_after = sum(self._left(each, late_ms=CLOCK_LATE_MS) for each in live)
         order.last_moment_ms = max((each.token.expires_at * 1000 for each in live), default=0) + SKEW_MS
         if any(each.granted_by for each in live):
             self._marks.hit("revoked_with_an_open_grant")
@@ -220,8 +290,9 @@ class Truth:
         """Imprints that the token stands for: made, and still possible."""
         return issued.used + self._left(issued)
 
-    def _left(self, issued: Issued) -> int:
-        over = self._timeline.unix_ms > issued.token.expires_at * 1000
+    def _left(self, issued: Issued, *, late_ms: int = 0) -> int:
+        """`late_ms`: how far the clock of its device may be behind."""
+        over = self._timeline.unix_ms - late_ms > issued.token.expires_at * 1000
         if issued.closed or (over and issued.granted_by is None):
             return 0
         return issued.token.seal.max_strokes - issued.used

@@ -16,6 +16,7 @@ from tests.simulation.keeper import Keeper, Mood
 from tests.simulation.marks import Marks
 from tests.simulation.network import CALM, Network, Weather
 from tests.simulation.office import Gateway
+from tests.simulation.people import PEOPLE
 from tests.simulation.stand import CAPACITY, MOST, TIGHT, Stand
 from tests.simulation.timeline import Timeline
 from tests.simulation.truth import Truth
@@ -24,6 +25,10 @@ LONGEST_MS: Final = 3 * 60_000
 """Chaos ends then, whatever was stamped."""
 HEAL_MS: Final = 2 * 3_600_000
 """Within this time after the last fault every queue must be empty (I19)."""
+TIDIED_MS: Final = 4_000
+"""After the last fault, until most keepers have ended their job."""
+LOOK_MS: Final = 3_000
+"""How often it is asked whether everything is settled."""
 POINTS: Final = (
     "before_grant", "after_grant", "before_intent", "after_intent", "after_unlock", "after_press", "before_done",
     "after_done",
@@ -57,11 +62,13 @@ class World:
         self.network.office, self.network.server = self.gateway, self.server
         self.hostile = rng.random() < 0.6
         self.tight = rng.random() < 0.12
+        self.staffed = self.gateway.staffed = rng.random() < 0.3
         cloned = rng.random() < 0.25  # one head's tag in every device: only the audience tells them apart
         self.stands = [
-            Stand(number, head=0 if cloned else number, timeline=self.timeline, rng=rng, truth=self.truth, marks=marks,
+            Stand(number, head=0 if cloned else number, staffed=self.staffed, timeline=self.timeline,
+                  rng=rng, truth=self.truth, marks=marks,
                   capacity=TIGHT if self.tight else CAPACITY)
-            for number in range(rng.choice((2, 2, MOST)))
+            for number in range(rng.choice((2, 2, 2, 2, MOST)))
         ]  # fmt: skip
         self.keepers = [Keeper(stand, self.gateway, self.timeline, rng, Mood()) for stand in self.stands]
         self.attacker = Attacker(
@@ -71,7 +78,7 @@ class World:
         for stand in self.stands:
             stand.check = self._checked(stand)
         self.heads = {stand.name: stand.account.head for stand in self.stands}
-        self._target = rng.randint(4, 6)
+        self._target = rng.choice((3, 4, 5, 5))
         self._chaos = True
         self._steps = 0
 
@@ -106,8 +113,8 @@ class World:
         for stand in self.stands:
             self.server.enrol(stand)
             self.gateway.stands.append(stand)
-            self._approve(stand)
-            self._approve(stand)
+            for _ in range(3):
+                self._approve(stand)
         self.gateway.on_screen = self._looked
         if self.hostile:
             self.network.tapper = self.attacker
@@ -152,7 +159,7 @@ class World:
         faults: tuple[tuple[Callable[[], None], int], ...] = (
             (self._hurt_device, 8), (self._change_weather, 4), (self._kill_gateway, 1), (self._kill_server, 2),
             (self._new_orders, 9), (self._revoke, 1), (self._suspend, 1), (self._swap_head, 1),
-            (self._attack, 10 if self.hostile else 0),
+            (self._attack, 10 if self.hostile else 0), (self._change_roster, 1 if self.staffed else 0),
         )  # fmt: skip
         fault = self.rng.choices([each for each, _ in faults], [weight for _, weight in faults])[0]
         fault()
@@ -225,6 +232,10 @@ class World:
         if used:
             self.server.revoke(self.rng.choice(used))
 
+    def _change_roster(self) -> None:
+        people = self.rng.choice((PEOPLE, PEOPLE[1:], PEOPLE[:1]))
+        self.server.change_roster(self.rng.choice(self.stands).name, people)
+
     def _suspend(self) -> None:
         stand = self.rng.choice(self.stands)
         if stand.device is not None and stand.device.memory.token is not None:
@@ -248,19 +259,19 @@ class World:
         self.network.tapper, self.network.weather = None, CALM
         for keeper in self.keepers:
             keeper.working = False
-        self.timeline.after(8_000, self._tidy)
+        self.timeline.after(3_000, self._tidy)
         for stand in self.stands:
             stand.disk.tear_in = stand.disk.fail_in = stand.tray.failing = 0
             stand.cut_at = ""
         self._start_server()
         self._start_gateway()
         ends = self.timeline.now_ms + HEAL_MS
-        looked = self.timeline.now_ms + 9_000
+        looked = self.timeline.now_ms + TIDIED_MS
         waiting = "nothing was planned"
         while self.timeline.now_ms < ends and self.timeline.next_ms is not None:
             self._step()
             if self.timeline.now_ms >= looked:
-                looked = self.timeline.now_ms + 5_000
+                looked = self.timeline.now_ms + LOOK_MS
                 waiting = convergence.waiting_for(self)
                 if not waiting:
                     convergence.check_the_end(self)
@@ -270,8 +281,8 @@ class World:
     def _tidy(self) -> None:
         """Most keepers stop their job; some go home, and the device closes by itself."""
         for agent in self.gateway.agents.values():
-            if self.rng.random() < 0.96:
-                agent.tasks.spawn(agent.abort())
+            if self.rng.random() < 0.985:
+                agent.tasks.spawn(agent.desk.abort())
 
     # --- reading along ------------------------------------------------------------------------------------------------
 
