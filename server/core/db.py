@@ -90,6 +90,7 @@ class Database:
             event.listen(self.engine, "connect", _make_durable)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
+            event.listen(self.engine, "connect", _make_postgresql_durable)
             event.listen(self.engine, "begin", _begin_postgresql)
         self._read_engine = self.engine.execution_options(**{_READ_ONLY: True})
 
@@ -182,6 +183,20 @@ def _make_durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - D
         got = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
         if got != reads:
             raise NotDurable(f"PRAGMA {pragma} is {got!r}, must be {reads!r}")
+
+
+def _make_postgresql_durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - as above
+    """Per connection: a commit is on disk before it is answered, whatever the server's or the user's default is.
+
+    Raises: NotDurable.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit TO on")
+        cursor.execute("SHOW synchronous_commit")
+        got = cursor.fetchone()[0]
+    connection.commit()
+    if got != "on":
+        raise NotDurable(f"synchronous_commit is {got!r}, must be 'on'")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -67,12 +67,11 @@ def look_up(
     return list(_converted(connection.exec_driver_sql(text, arguments).fetchall(), readers))
 
 
-def fetch(db: Session, table: type[SQLModel], column: str, **key: int) -> bytes | None:
-    """One binary value of one row by its primary key; None when there is no such row."""
+def fetch(db: Session, table: type[SQLModel], column: str, **key: int | bytes) -> Any:  # noqa: ANN401 - of any column
+    """One number or binary value of one row by columns that are unique; None when there is no such row."""
     connection = db.connection()
     text = _fetch_text(table, column, tuple(key), connection.dialect)
-    found: bytes | None = connection.exec_driver_sql(text, tuple(key.values())).scalar()
-    return found
+    return connection.exec_driver_sql(text, tuple(key.values())).scalar()
 
 
 def _converted(rows: Iterable[Sequence[Any]], converters: _Converters) -> Iterable[tuple[Any, ...]]:

@@ -87,7 +87,7 @@ def store_tiles(db: Session, tiles: Iterable[Tile]) -> None:
 
 def tile(db: Session, level: int, index: int) -> bytes:
     """Its hashes; empty when there is no such tile."""
-    row = driver.fetch(db, LedgerTile, "data", level=level, idx=index)
+    row: bytes | None = driver.fetch(db, LedgerTile, "data", level=level, idx=index)
     return row if row is not None else b""
 
 

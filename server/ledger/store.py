@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from firmware_protocol.events import EventType
 from server.core.scope import WHOLE_TENANT, Scope
+from server.ledger import driver
 from server.ledger.admission import KeyStatus, Reason
 from server.ledger.entry_types import EntryType
 from server.ledger.models import (
@@ -53,7 +54,8 @@ def entry(db: Session, scope: Scope, leaf_hash: bytes) -> EntryRead | None:
 
 
 def index_of(db: Session, leaf_hash: bytes) -> int | None:
-    return db.exec(select(LedgerEntry.idx).where(LedgerEntry.leaf_hash == leaf_hash)).first()
+    found: int | None = driver.fetch(db, LedgerEntry, "idx", leaf_hash=leaf_hash)
+    return found
 
 
 def find(

@@ -19,9 +19,10 @@ from firmware_protocol.framing import FrameDecoder, cobs_decode
 from firmware_protocol.labelled import from_map
 from server.identity import attested
 from server.identity.errors import PasskeyUnreadable
-from server.ledger import checkpoint, entry_codec, proof
+from server.ledger import checkpoint, entry_codec, glance, mqtt_packets, proof
 from server.ledger.checkpoint import BadCheckpoint
 from server.ledger.entry_codec import Opening
+from server.ledger.mqtt_packets import BadPacket
 from server.ledger.proof import BadProof
 from server.verification import leaves, manifest, trust
 from server.verification.manifest import BadManifest, Record
@@ -54,6 +55,19 @@ def _fragments(data: bytes) -> list[bytes | None]:
     """The first byte says how long a fragment is."""
     assembler, size = FragmentAssembler(), (data[0] if data else 0) + 1
     return [assembler.feed(data[at : at + size]) for at in range(1, len(data), size)]
+
+
+def _packets(data: bytes) -> None:
+    reader = mqtt_packets.Reader()
+    half = len(data) // 2
+    reader.feed(data[:half])
+    reader.feed(data[half:])
+
+
+def _glance(data: bytes) -> None:
+    """What the short way takes, the long way takes with the same facts."""
+    found = glance.glance(data)
+    assert found is None or found == glance.glance_slowly(data), data.hex()
 
 
 def _order(cls: type[Any]) -> Callable[[bytes], object]:
@@ -90,6 +104,12 @@ _MANIFEST: Final = manifest.build(
     {"a": b"a"}, request="R", record=Record(document=_DIGEST, leaves=(_DIGEST,), photos=())
 )
 _OPENINGS: Final = leaves.write_openings({"reason": Opening(bytes(16), b"\x01")})
+_MQTT: Final = (
+    mqtt_packets.publish("seal/v1/gw-1/up/evt/CB-1", b"event", 7),
+    b"\x32\x0c\x00\x01a\x00\x09\x05\x02\x00\x00\x00\x05x" + mqtt_packets.pubacks([1, 2]) + b"\xd0\x00",
+    b"\x20\x09\x01\x00\x06\x21\x00\x14\x13\x00\x3c\x90\x06\xff\xff\x00\x01\x01\x87",
+    b"\xe0\x05\x8e\x03\x1f\x00\x00",
+)
 PARSERS: Final[dict[str, Parser]] = {
     "cbor": Parser(cbor.decode, _OURS, ("messages",)),
     "cobs": Parser(cobs_decode, _OURS, (), (b"\x03ab\x01",)),
@@ -100,6 +120,8 @@ PARSERS: Final[dict[str, Parser]] = {
     "token": Parser(lambda data: tokens.verify(data, keys=KEYS), _OURS, ("tokens",)),
     "claims": Parser(lambda data: tokens.read(parse1(data).payload), _OURS, ("tokens",)),
     "event": Parser(events.peek, _OURS, ("events",)),
+    "event-glance": Parser(_glance, (), ("events",)),
+    "mqtt": Parser(_packets, (BadPacket,), (), (*_MQTT,)),
     "permit": Parser(_order(orders.Permit), _OURS, ("orders",)),
     "receipt": Parser(_order(orders.Receipt), _OURS, ("orders",)),
     "time": Parser(_order(orders.SignedTime), _OURS, ("orders",)),
