@@ -17,6 +17,7 @@ from dashboard.figures import CannotRun, Options, Report
 
 RUNS: Final = 1_000_000
 QUICK_RUNS: Final = 5_000
+_NOISE: Final = ("INFO", "WARNING: Failed to find function")
 
 
 def run(options: Options) -> Report:
@@ -59,5 +60,5 @@ def _one(name: str, runs: int, corpus: Path, seed: int) -> str:
     if answer.returncode == 0 and f"Done {runs} " in answer.stderr:
         return ""
     crashes = [file.read_bytes().hex() for file in corpus.glob("crash-*")]
-    said = [line for line in answer.stderr.splitlines() if line.strip() and not line.startswith("INFO")]
-    return f"{name}: {' / '.join(said[:8])[:600]}; bytes: {crashes}"
+    said = [line for line in answer.stderr.splitlines() if line.strip() and not line.startswith(_NOISE)]
+    return f"{name}: exit {answer.returncode}: {' / '.join(said[:8])[:600]}; bytes: {crashes}"
