@@ -129,6 +129,14 @@ class Stamping:
             await self._device.look()
         self._desk.look_at_tray()
 
+    async def start_scanned(self, code: str) -> None:
+        """The job whose number was scanned from its cover sheet. Raises: GatewayError."""
+        wanted = code.strip().upper()
+        fits = [str(job["request_id"]) for job in await self.jobs() if str(job.get("short", "")).upper() == wanted]
+        if len(fits) != 1:
+            raise OutOfOrder(f"{wanted[:40]} is not waiting for this device. Nothing was started. Pick from the list.")
+        await self.start(fits[0])
+
     async def go_on(self) -> None:
         """A spare of the same request is free: no tap between."""
         try:

@@ -1,9 +1,11 @@
 """One request: what is asked, its pages, who decided, where it stands, and the approver's decision."""
 
+from io import BytesIO
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import segno
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -91,6 +93,14 @@ def page_picture(request_id: UUID, page: int, run: Run, me: Me) -> Response:
     asked = _asked(run, me, request_id)
     png = approvals.page_png(run, asked.tenant_id, asked.document_digest, page)
     return Response(png, media_type="image/png", headers={"Cache-Control": PICTURE_AGE})
+
+
+@router.get("/{request_id}/job.svg")
+def job_code(request_id: UUID, run: Run, me: Me) -> Response:
+    """The request's number as a QR code: a scanner at the device starts the job with it. It opens nothing by itself."""
+    out = BytesIO()
+    segno.make_qr(_asked(run, me, request_id).short, error="m").save(out, kind="svg", scale=4, border=4, light="white")
+    return Response(out.getvalue(), media_type="image/svg+xml", headers={"Cache-Control": PICTURE_AGE})
 
 
 @router.get("/{request_id}/photos/{digest}.jpg")

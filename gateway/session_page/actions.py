@@ -21,6 +21,8 @@ async def act(agent: DeviceAgent, action: str, form: dict[str, str]) -> dict[str
             return {"number": await agent.passkeys.register(form)}
         case "sign-out":
             await agent.operators.sign_out()
+        case "start" if form.get("code"):
+            await agent.stamping.start_scanned(form["code"])
         case "start":
             await agent.stamping.start(form.get("request_id", ""))
         case "abort":

@@ -113,7 +113,9 @@ def pick(device: Facts, jobs: Sequence[Facts], _: Translate, trouble: str) -> Sc
         step=Step.PICK,
         tone="plain",
         title=_("Ready to stamp: %(n)s") % {"n": len(mine)},
-        text=_("Pick a job.") if mine else _("Nothing waits for this device. Approved requests appear here."),
+        text=_("Pick a job, or scan the code on its cover sheet.")
+        if mine
+        else _("Nothing waits for this device. Approved requests appear here."),
         lines=(*lines, *_leftovers(device, _)),
         jobs=tuple(mine),
         add_passkey=not device["operator"].get("offline"),

@@ -172,6 +172,16 @@ def test_a_badge_is_recognised_anywhere_and_leaves_nothing_in_a_field(keeper: Pa
     expect(keeper.locator(".strip").get_by_text("Mei")).to_be_visible()
 
 
+@pytest.mark.parametrize("typed", ["SR-2026-0007", "sr'2026'0007"])
+def test_the_code_on_a_cover_sheet_starts_its_job(keeper: Page, at: At, typed: str) -> None:
+    sign_in(keeper)
+    expect(keeper.get_by_text("scan the code on its cover sheet")).to_be_visible()
+    hold_badge(keeper, "SR-2026-9999")
+    expect(keeper.get_by_text("SR-2026-9999 is not waiting for this device.")).to_be_visible()
+    hold_badge(keeper, typed)
+    expect(keeper.get_by_role("heading", name="Lay page 1 on the tray")).to_be_visible()
+
+
 def test_slow_typing_is_no_badge(keeper: Page, at: At) -> None:
     keeper.goto("/")
     at.device.badges["kimkim"] = "Somebody else"

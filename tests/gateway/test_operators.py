@@ -11,6 +11,7 @@ import pytest
 from firmware_protocol import messages, operators, tokens
 from firmware_protocol.tokens import Mode, SealClaims, Token
 from gateway.errors import HeadOfficeRefused, HeadOfficeUnreachable, NotKnownHere, OutOfOrder
+from gateway.notebook import Voucher
 from gateway.rules.session import Step
 from tests.gateway.stand import STATUS, TOKEN, Stand, at_desk, refusal
 from tests.gateway.test_desk import Key
@@ -270,5 +271,26 @@ def test_a_voucher_that_the_device_calls_spent_is_thrown_away(tmp_path: Path) ->
             await stand.stamping.start("r1")
         with pytest.raises(HeadOfficeUnreachable):
             await stand.stamping.jobs()
+
+    at_desk(tmp_path, work)
+
+
+def test_a_scanned_cover_sheet_starts_the_one_job_that_it_names(tmp_path: Path) -> None:
+    async def work(stand: Stand) -> None:
+        stand.desk.operator = {"operator_id": "p-kim", "name": "Kim"}
+        stand.notebook.keep_voucher(
+            Voucher(
+                device_id="CB-TEST",
+                token_id=TOKEN,
+                expires_ms=stand.clock.now + 60_000,
+                token=voucher(stand),
+                job=JOB | {"short": "SR-2026-0007"},
+            )
+        )
+        stand.device.answers[messages.TokenRequest] = messages.Granted(token_id=TOKEN, strokes_left=1)
+        with pytest.raises(OutOfOrder, match="SR-2026-0008 is not waiting for this device"):
+            await stand.stamping.start_scanned("sr-2026-0008")
+        await stand.stamping.start_scanned(" sr-2026-0007 ")
+        assert stand.desk.session.step is Step.PLACE
 
     at_desk(tmp_path, work)

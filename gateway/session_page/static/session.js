@@ -75,8 +75,10 @@ setInterval(() => {
   lost.hidden = !silent;
 }, 1000);
 
-listen(async (badge) => {
-  await fetch(`/devices/${document.body.dataset.device}/badge`, { method: "POST", body: new URLSearchParams({ badge }) });
+listen(async (typed) => {
+  const job = /^SR\W?(\d{4})\W?(\d{4,})$/i.exec(typed); // a cover sheet's code; the dash is another key on other keyboards
+  const [action, form] = job ? ["start", { code: `SR-${job[1]}-${job[2]}` }] : ["badge", { badge: typed }];
+  await fetch(`/devices/${document.body.dataset.device}/${action}`, { method: "POST", body: new URLSearchParams(form) });
   document.activeElement?.blur(); // the answer is shown even where somebody was typing
   refresh();
 });

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api import create_app
-from gateway.errors import HeadOfficeRefused, NotKnownHere
+from gateway.errors import HeadOfficeRefused, NotKnownHere, OutOfOrder
 from gateway.rules import facts as happened
 from gateway.rules.session import Plan, Session, Step, advance
 from gateway.state import session_state
@@ -76,6 +76,12 @@ class ScriptedDevice:
     async def start(self, request_id: str) -> None:
         assert request_id == PLAN.request_id
         self.step(happened.Started(plan=PLAN, token_id=TOKEN, strokes=2))
+
+    async def start_scanned(self, code: str) -> None:
+        self.asked.append(f"scanned {code}")
+        if code != JOB["short"]:
+            raise OutOfOrder(f"{code} is not waiting for this device.")
+        await self.start(PLAN.request_id)
 
     async def abort(self) -> None:
         self.asked.append("abort")
