@@ -1,5 +1,7 @@
 """`python -m tests.fuzz.campaign NAME RUNS CORPUS SEED`: one parser under atheris; exit 0 when nothing got through."""
 
+import atexit
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +23,7 @@ def main(name: str, runs: str, corpus: Path, seed: str) -> None:
         "-rss_limit_mb=1024",
         "-timeout=10",
     ]
+    atexit.register(signal.setitimer, signal.ITIMER_REAL, 0.0)  # libFuzzer's clock must not ring in a dying interpreter
     atheris.Setup([*options, f"-artifact_prefix={corpus}/crash-", str(corpus)], lambda data: try_one(name, data))
     atheris.Fuzz()
 
