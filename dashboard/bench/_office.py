@@ -30,6 +30,8 @@ from server.identity import service as identity
 from server.ledger import service as ledger
 
 GATEWAY: Final = "gw-bench"
+LISTENS_S: Final = 60.0
+"""For Mosquitto on a machine that is busy with everything else."""
 _MOSQUITTO: Final = """\
 listener {port} 127.0.0.1
 allow_anonymous true
@@ -159,7 +161,7 @@ class Mosquitto:
             self._kept.chmod(0o777)  # started by root, Mosquitto becomes another user
         command = [self._program, "-c", str(self._configuration)]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - found by its name
-        until("broker", "Mosquitto listening", self._listens)
+        until("broker", "Mosquitto listening", self._listens, timeout_s=LISTENS_S)
 
     def wipe(self) -> None:
         """Kill -9, its folder removed, started again."""

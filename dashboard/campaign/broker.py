@@ -151,7 +151,7 @@ class _Stream:
         if name == BROKER:
             self._office.wipe_broker()
         elif name == SEQUENCER:
-            until("kill", "a sequencer to kill", self._kill_sequencer)
+            until("kill", "a sequencer to kill", self._kill_sequencer, timeout_s=PATIENCE_S)
         else:
             roles = mishaps.children(server.pid)
             server.kill()
