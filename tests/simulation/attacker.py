@@ -96,7 +96,7 @@ class Attacker:
             self.replay, self.replay, self.keep_for_another, self.keep_for_another, self.old_photo, self.old_photo,
             self.forge, self.forge, self.foreign_receipt, self.old_token, self.old_token, self.events_again,
             self.events_again, self.forge_event, self.foreign_photo, self.disturb, self.old_policy, self.old_policy,
-            self.old_page, self.over_policy, self.empty_outbox, self.empty_outbox,
+            self.old_page, self.over_policy, self.over_policy, self.empty_outbox, self.empty_outbox,
         )  # fmt: skip
         if gateway.staffed:
             self._recipes += (self.guess_pin, self.guess_pin, *(self.old_voucher,) * 4, self.for_another_operator)

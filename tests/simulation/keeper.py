@@ -25,14 +25,14 @@ class Mood:
     swaps: float = 0.06
     lunch: float = 0.02
     idle_pull: float = 0.04
-    bounce: float = 0.04
+    bounce: float = 0.08
     gives_up: float = 0.03
     meets_relock: float = 0.03
     wrong_pin: float = 0.1
     other_comes: float = 0.1
     takes_over: float = 0.015
     leaves: float = 0.01
-    takes_voucher: float = 0.3
+    takes_voucher: float = 0.45
     uses_voucher: float = 0.4
 
 

@@ -95,6 +95,7 @@ class World:
         except Violation as found:
             violation = found
         finally:
+            self.gateway.kill()  # what still waits never goes on, also when it is swept up
             self.gateway.outbox.close()
         return Outcome(
             seed=self.seed,
