@@ -88,18 +88,24 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         for victim in self._order:
-            if self._stopped.wait(self._rng.uniform(*PAUSE_S)):
-                return
-            chosen = self._rng.choice(mishaps.SERVER_ROLES) if victim == "server" else victim
-            try:
-                mishaps.kill(self._stage, chosen)
-                mishaps.revive(self._stage, chosen)
-            except StoryFailed as error:  # a server role that is just being started again has no process
-                if victim != "server":
-                    self.failed = error.why
+            while not self._killed(victim):
+                if self.failed or self._stopped.is_set():
                     return
-                continue
             self.kills[victim] += 1
+
+    def _killed(self, victim: str) -> bool:
+        """After a pause. Not, when its process was only just being started again."""
+        if self._stopped.wait(self._rng.uniform(*PAUSE_S)):
+            return False
+        chosen = self._rng.choice(mishaps.SERVER_ROLES) if victim == "server" else victim
+        try:
+            mishaps.kill(self._stage, chosen)
+            mishaps.revive(self._stage, chosen)
+        except StoryFailed as error:
+            if victim != "server":
+                self.failed = error.why
+            return False
+        return True
 
 
 @dataclass(slots=True)
