@@ -18,8 +18,7 @@ from firmware_protocol.operators import SALT_SIZE, Method
 from server.core.rng import Rng
 from server.core.runtime import Runtime
 from server.core.scope import Scope
-from server.identity import entries, store
-from server.identity.entries import EntryType
+from server.identity import owning, store
 from server.identity.errors import BadgeTaken, BadgeUnreadable, NoSuchBadge, NoSuchPerson, WrongPin
 from server.identity.limits import LoginLimits
 from server.identity.models import Badge, Person
@@ -91,18 +90,7 @@ def register_badge(db: Session, run: Runtime, scope: Scope, *, person_id: UUID, 
         salt=salt,
         verifier=verifier,
     )
-    db.add(made)
-    db.flush()
-    entries.record(
-        db,
-        run,
-        EntryType.CREDENTIAL_ENROLLED,
-        tenant_id=row.tenant_id,
-        branch_path=row.branch_path,
-        refs={"person": str(row.id), "credential": str(made.id)},
-        public={"method": "badge", "attested_by": "server"},
-        private={"by": scope.person_id},
-    )
+    owning.enrolled(db, run, made, public={"method": "badge", "attested_by": "server"}, by=scope)
     people_changed(db, run, row.tenant_id)
     return BadgeRead.model_validate(made)
 
@@ -112,19 +100,7 @@ def revoke_badge(db: Session, run: Runtime, scope: Scope, *, badge_id: UUID, rea
     row = store.badge(db, scope, badge_id)
     if row is None or row.revoked_at is not None:
         raise NoSuchBadge
-    row.revoked_at = run.now()
-    db.add(row)
-    db.flush()
-    entries.record(
-        db,
-        run,
-        EntryType.CREDENTIAL_REVOKED,
-        tenant_id=row.tenant_id,
-        branch_path=row.branch_path,
-        refs={"person": str(row.person_id), "credential": str(row.id)},
-        public={"method": "badge"},
-        private={"reason": reason, "by": scope.person_id},
-    )
+    owning.revoked(db, run, scope, row, method="badge", reason=reason)
     people_changed(db, run, row.tenant_id)
     return BadgeRead.model_validate(row)
 

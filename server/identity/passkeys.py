@@ -16,8 +16,7 @@ from sqlmodel import Session
 from firmware_protocol import passkeys as protocol
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
-from server.identity import attested, credentials, entries, people, store
-from server.identity.entries import EntryType
+from server.identity import attested, credentials, owning, people, store
 from server.identity.errors import NoSuchPasskey, NoSuchPerson, PasskeyTaken, TooManyPasskeys
 from server.identity.models import Passkey
 from server.identity.schemas import PasskeyRead, PersonRead
@@ -92,22 +91,9 @@ def confirm_passkey(db: Session, run: Runtime, scope: Scope, *, passkey_id: UUID
     if len(counted) >= MOST_CONFIRMED:
         raise TooManyPasskeys
     row.confirmed_at = run.now()
-    db.add(row)
-    db.flush()
-    entries.record(
-        db,
-        run,
-        EntryType.CREDENTIAL_ENROLLED,
-        tenant_id=row.tenant_id,
-        branch_path=row.branch_path,
-        refs={"person": str(row.person_id), "credential": str(row.id)},
-        public={
-            "method": "passkey",
-            "public_key": row.public_key,
-            "attested_by": "person" if scope.person_id == row.person_id else "administrator",
-        },
-        private={"by": scope.person_id},
-    )
+    attested_by = "person" if scope.person_id == row.person_id else "administrator"
+    public = {"method": "passkey", "public_key": row.public_key, "attested_by": attested_by}
+    owning.enrolled(db, run, row, public=public, by=scope)
     credentials.people_changed(db, run, row.tenant_id)
     return _read(row)
 
@@ -115,19 +101,8 @@ def confirm_passkey(db: Session, run: Runtime, scope: Scope, *, passkey_id: UUID
 def revoke_passkey(db: Session, run: Runtime, scope: Scope, *, passkey_id: UUID, reason: str) -> PasskeyRead:
     """Lost, or never mine: it opens nothing from now on. Raises: NoSuchPasskey."""
     row = _mine_or_managed(db, scope, passkey_id)
-    row.revoked_at = run.now()
-    db.add(row)
-    db.flush()
-    entries.record(
-        db,
-        run,
-        EntryType.CREDENTIAL_REVOKED,
-        tenant_id=row.tenant_id,
-        branch_path=row.branch_path,
-        refs={"person": str(row.person_id), "credential": str(row.id)},
-        public={"method": "passkey" if row.confirmed_at is not None else "passkey, never confirmed"},
-        private={"reason": reason, "by": scope.person_id},
-    )
+    method = "passkey" if row.confirmed_at is not None else "passkey, never confirmed"
+    owning.revoked(db, run, scope, row, method=method, reason=reason)
     if row.confirmed_at is not None:
         credentials.people_changed(db, run, row.tenant_id)
     return _read(row)

@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from server.core.runtime import Runtime
 from server.core.scope import WHOLE_TENANT, Role, Scope
-from server.identity import credentials, entries, secrets_of, store
+from server.identity import credentials, entries, owning, secrets_of, store
 from server.identity.entries import EntryType
 from server.identity.errors import NameTaken, NoSuchBranch, NoSuchPerson, ParentMissing
 from server.identity.models import Branch, Person, RoleGrant, Tenant
@@ -121,7 +121,7 @@ def set_password(db: Session, run: Runtime, scope: Scope, *, person_id: UUID, pa
     """Raises: NoSuchPerson."""
     row = _person(db, scope, person_id)
     row.password_hash = secrets_of.hash_secret(password, run.rng)
-    _enrolled(db, run, row, method="password")
+    owning.enrolled(db, run, row, public={"method": "password", "attested_by": "server"})
 
 
 def set_pin(db: Session, run: Runtime, scope: Scope, *, person_id: UUID, pin: str) -> None:
@@ -129,7 +129,7 @@ def set_pin(db: Session, run: Runtime, scope: Scope, *, person_id: UUID, pin: st
     row = _person(db, scope, person_id)
     row.pin_hash = secrets_of.hash_secret(pin, run.rng)
     row.roster_salt, row.roster_verifier = credentials.salted(pin, run.rng)
-    _enrolled(db, run, row, method="pin")
+    owning.enrolled(db, run, row, public={"method": "pin", "attested_by": "server"})
     credentials.people_changed(db, run, row.tenant_id)
 
 
@@ -229,17 +229,3 @@ def _free_operator(db: Session, run: Runtime, tenant_id: UUID) -> bytes:
         operator = run.rng.token_bytes(4)
         if store.by_operator(db, tenant_id, operator) is None:
             return operator
-
-
-def _enrolled(db: Session, run: Runtime, row: Person, *, method: str) -> None:
-    db.add(row)
-    db.flush()
-    entries.record(
-        db,
-        run,
-        EntryType.CREDENTIAL_ENROLLED,
-        tenant_id=row.tenant_id,
-        branch_path=row.branch_path,
-        refs={"person": str(row.id)},
-        public={"method": method, "attested_by": "server"},
-    )
