@@ -39,6 +39,7 @@ class Feature(IntEnum):
     SWEEP = 128
     OPERATOR_PIN = 256
     OPERATOR_PASSKEY = 512
+    LOOK = 1024
 
 
 # --- replies
@@ -207,6 +208,18 @@ class Identified:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """Type 0x98: the picture waits at the bulk link until the next one; nothing is signed, written or counted.
+
+    `place`: where an A4 sheet at the stops lies in it: x, y of its corners from the top left one clockwise, in
+    thousandths of the picture's width and height.
+    """
+
+    digest: bytes = label(1, size=32)
+    place: tuple[int, ...] = label(2, most=8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """Type 0xFF: no, and why. The lock did not move."""
 
@@ -249,6 +262,7 @@ Answer: TypeAlias = (
     | Spoiled
     | PasskeyChallenge
     | Identified
+    | Looked
     | Refused
     | StatusNotice
     | PairingNotice
@@ -273,5 +287,6 @@ ANSWER_TYPES: Final[dict[type[Any], int]] = {
     Spoiled: 0x95,
     PasskeyChallenge: 0x96,
     Identified: 0x97,
+    Looked: 0x98,
     Refused: 0xFF,
 }

@@ -15,6 +15,8 @@ MAX_HEADER: Final = 128
 MAX_CHUNK: Final = 65_536
 MAX_PHOTO: Final = 8_388_608
 """Longest photo in bytes that a device may announce; an A4 page at 300 dpi in JPEG stays below 4 MiB."""
+MAX_LOOK: Final = 20_480
+"""Longest picture of the tray for LookRequest, bytes."""
 
 
 class BulkStatus(IntEnum):

@@ -166,6 +166,11 @@ class SpoilRequest:
     stroke: int = label(2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookRequest:
+    """Type 0x18: a small picture of the tray for whoever lays the page. Answered by Looked or Refused."""
+
+
 Request: TypeAlias = (
     HelloRequest
     | ChallengeRequest
@@ -190,6 +195,7 @@ Request: TypeAlias = (
     | SpoilRequest
     | PasskeyChallengeRequest
     | PasskeyRequest
+    | LookRequest
 )
 
 REQUEST_TYPES: Final[dict[type[Any], int]] = {
@@ -216,4 +222,5 @@ REQUEST_TYPES: Final[dict[type[Any], int]] = {
     SpoilRequest: 0x15,
     PasskeyChallengeRequest: 0x16,
     PasskeyRequest: 0x17,
+    LookRequest: 0x18,
 }

@@ -144,6 +144,7 @@ MESSAGES: Final[tuple[messages.Message, ...]] = (
         client_data=b'{"type":"webauthn.get"}',
         signature=fill(0x51, 64),
     ),
+    messages.LookRequest(),
     messages.StatusNotice(status=STATUS),
     messages.PairingNotice(open=True),
     messages.Hello(
@@ -182,6 +183,7 @@ MESSAGES: Final[tuple[messages.Message, ...]] = (
     messages.Spoiled(seq=20, preview_digest=PREVIEW, photo_digest=PHOTO),
     messages.PasskeyChallenge(nonce=NONCE),
     messages.Identified(event=fill(0xBE, 320)),
+    messages.Looked(digest=PREVIEW, place=(73, 52, 927, 52, 927, 918, 73, 918)),
     messages.Refused(request_type=5, reason=Reason.EXPIRED, detail="12 s ago"),
 )
 BODIES: Final[tuple[events.Body, ...]] = (

@@ -17,13 +17,14 @@ from device_sim.core.log import EventLog, Identity
 from device_sim.core.memory import NO_HEAD, Memory
 from device_sim.core.pairing import Pairing
 from device_sim.core.photographing import AfterPhoto, Shutter
-from device_sim.core.ports import NoShot, Parts, Shot
+from device_sim.core.ports import Glance, NoShot, Parts, Shot
 from device_sim.core.replies import Replies, refusal_of
 from device_sim.core.requests import Requests
 from device_sim.core.sensors import Sensors
 from device_sim.core.sheets import Sheets
 from device_sim.core.stamping import Stamping
 from device_sim.core.timekeeping import Timekeeper
+from device_sim.core.viewfinder import Viewfinder
 from firmware_protocol import events, messages
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.events import Body, Cause, ResetCause
@@ -95,6 +96,7 @@ class Device:
             parts=parts, log=log, time=time, sensors=sensors, shutter=shutter, after=after
         )
         self._sheets = Sheets(parts=parts, log=log, stamping=stamping, shutter=shutter, inline_coder=coder)
+        self._viewfinder = Viewfinder(log=log, time=time, stamping=stamping, shutter=shutter)
         self._pairing = Pairing(device_id=self._identity.device_id, parts=parts, log=log, time=time)
         self._requests = Requests(
             identity=self._identity,
@@ -106,6 +108,7 @@ class Device:
             pairing=self._pairing,
             sensors=sensors,
             sheets=self._sheets,
+            viewfinder=self._viewfinder,
         )
         self._replies = Replies()
         self._refusals = RefusalBudget(now_ms=time.uptime_ms)
@@ -209,9 +212,13 @@ class Device:
             self._reply(data, msg_id, self._said(answer, request))
         self._notice()
 
-    def photographed(self, number: int, outcome: Shot | NoShot) -> None:
-        """A photo that the camera was told to take is there, or is not."""
-        answer: messages.Captured | messages.Labelled | messages.Spoiled | No | None
+    def photographed(self, number: int, outcome: Shot | Glance | NoShot) -> None:
+        """A photo or look that the camera was told to take is there, or is not."""
+        answer: messages.Captured | messages.Labelled | messages.Spoiled | messages.Looked | No | None
+        answer = self._viewfinder.taken(number, outcome)
+        if answer is not None or isinstance(outcome, Glance):
+            self._reply_late(number, answer)
+            return
         with self._noticing():
             self._shutter.delivered(number)
             try:
@@ -221,9 +228,7 @@ class Device:
                 answer = self._why(error)
             if answer is None:
                 self._stamping.stroke_photographed(number, outcome)
-            elif number in self._waiting:
-                data, msg_id = self._waiting.pop(number)
-                self._reply(data, msg_id, self._said(answer, messages.decode(data).message))
+            self._reply_late(number, answer)
 
     def lever_pulled(self) -> None:
         """Somebody pulled the lever, with or without a press."""
@@ -322,7 +327,8 @@ class Device:
         """The answer as a message; a refusal of a signed object also becomes an event."""
         if not isinstance(answer, No):
             return answer
-        self._last_reason = answer.reason
+        if not isinstance(request, messages.LookRequest):  # a look changes nothing, not even what went wrong last
+            self._last_reason = answer.reason
         number = messages.TYPE_OF[type(request)]
         if isinstance(request, _SIGNED):
             self._write_refusal(answer, number)
@@ -375,6 +381,12 @@ class Device:
         if shown != self._shown:
             self._shown = shown
             self._send(messages.StatusNotice(status=status))
+
+    def _reply_late(self, number: int, answer: Message | No | None) -> None:
+        """To whoever waits for that photo; nobody does after a restart."""
+        if answer is not None and number in self._waiting:
+            data, msg_id = self._waiting.pop(number)
+            self._reply(data, msg_id, self._said(answer, messages.decode(data).message))
 
     def _reply(self, request: bytes, msg_id: int, message: Message) -> None:
         reply = messages.encode(message, msg_id=msg_id)

@@ -59,6 +59,12 @@ class Shutter:
         self._parts.camera.start(PhotoOrder(number=self._ordered, strip=shown, code=code, cancelled=cancelled))
         return self._ordered
 
+    def glance(self) -> int:
+        """A look, which keeps no photo waiting: the number of its order."""
+        self._ordered += 1
+        self._parts.camera.start(PhotoOrder(number=self._ordered, strip=b"", look=True))
+        return self._ordered
+
     def delivered(self, number: int) -> None:
         self._under_way.discard(number)
 

@@ -94,6 +94,8 @@ class PhotoOrder:
     code: CodeToPrint | None = None
     cancelled: bool = False
     """Print CANCELLED across the sheet first (Shot.code_printed says whether it was)."""
+    look: bool = False
+    """No photo: a small picture without the strip, kept in RAM until the next one. Its outcome is a Glance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,14 @@ class Shot:
     photo_digest: bytes
     page_token: int  # the tray's when the shutter opened
     code_printed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """A small picture of the tray, in RAM under its SHA-256. `place`: as in messages.Looked."""
+
+    digest: bytes
+    place: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from device_sim.core.sheets import Sheets
 from device_sim.core.stamping import Stamping
 from device_sim.core.states import Step
 from device_sim.core.timekeeping import NONCE_SIZE, Timekeeper
+from device_sim.core.viewfinder import Viewfinder
 from firmware_protocol import cbor, cose, events, messages
 from firmware_protocol.events import Cause, ResetCause
 from firmware_protocol.framing import MAX_MESSAGE
@@ -33,6 +34,7 @@ _FEATURES: Final = (
     | Feature.SWEEP
     | Feature.OPERATOR_PIN
     | Feature.OPERATOR_PASSKEY
+    | Feature.LOOK
 )
 
 
@@ -51,6 +53,7 @@ class Requests:
         pairing: Pairing,
         sensors: Sensors,
         sheets: Sheets,
+        viewfinder: Viewfinder,
     ) -> None:
         self._identity = identity
         self._cause = cause
@@ -61,6 +64,7 @@ class Requests:
         self._pairing = pairing
         self._sensors = sensors
         self._sheets = sheets
+        self._viewfinder = viewfinder
         self._operators = Operators(device_id=identity.device_id, log=log, time=time, stamping=stamping, rng=parts.rng)
         self._challenge: Nonce | None = None
         self.title: str | None = None
@@ -133,6 +137,9 @@ class Requests:
             case messages.SpoilRequest(token_id=token_id, stroke=stroke):
                 self._log.journal.check_alive()
                 return self._sheets.spoil(token_id, stroke)
+            case messages.LookRequest():
+                self._log.journal.check_alive()
+                return self._viewfinder.look()
             case _:
                 return No(reason=Reason.UNKNOWN_MESSAGE, detail="a device says this, it doesn't obey it")
 

@@ -104,7 +104,12 @@ class PhotoFolder:
     def __init__(self, folder: Path, faults: Faults) -> None:
         self._folder = folder
         self._faults = faults
+        self._held = (b"", b"")
         folder.mkdir(parents=True, exist_ok=True)
+
+    def hold(self, digest: bytes, picture: bytes) -> None:
+        """In RAM only, until the next one."""
+        self._held = digest, picture
 
     def keep(self, pictures: Iterable[tuple[bytes, bytes]]) -> None:
         """(digest, picture) pairs, durable when this returns. Raises: StorageFailed."""
@@ -118,6 +123,9 @@ class PhotoFolder:
             raise StorageFailed("a photo could not be kept") from error
 
     def read(self, digest: bytes) -> bytes | None:
+        held, picture = self._held
+        if digest == held:
+            return picture
         try:
             return self._path(digest).read_bytes()
         except OSError:

@@ -14,7 +14,7 @@ import numpy as np
 
 from device_sim.core.machine import Device
 from device_sim.core.memory import SLOTS
-from device_sim.core.ports import NoShot, Parts, Rng, Shot
+from device_sim.core.ports import Glance, NoShot, Parts, Rng, Shot
 from device_sim.process.bulk import Pace, open_bulk
 from device_sim.process.control import ControlLink
 from device_sim.process.disk import FolderDisk, PhotoFolder, write_durably
@@ -258,7 +258,7 @@ class Runner:
             for played in self._meddler.after(message):
                 device.receive(played)
 
-    def _delivered(self, number: int, outcome: Shot | NoShot) -> None:
+    def _delivered(self, number: int, outcome: Shot | Glance | NoShot) -> None:
         with self.core() as device:
             device.photographed(number, outcome)
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from device_sim.core.errors import StorageFailed
-from device_sim.core.ports import NoShot, PhotoOrder, Shot
+from device_sim.core.ports import Glance, NoShot, PhotoOrder, Shot
 from device_sim.process.disk import PhotoFolder
 from device_sim.process.faults import Fault, Faults
 from device_sim.scene.scene import Scene
 from firmware_protocol.reasons import Reason
 
-Deliver = Callable[[int, Shot | NoShot], None]
+Deliver = Callable[[int, Shot | Glance | NoShot], None]
 
 
 class Tray:
@@ -50,7 +50,9 @@ class Tray:
         while (order := self._orders.get()) is not None:
             deliver(order.number, self._carry_out(order))
 
-    def _carry_out(self, order: PhotoOrder) -> Shot | NoShot:
+    def _carry_out(self, order: PhotoOrder) -> Shot | Glance | NoShot:
+        if order.look:
+            return self._look()
         with self._lock:
             printed = self._print(order)
             if self._faults.has(Fault.CAMERA_FAILS):
@@ -65,6 +67,15 @@ class Tray:
             return NoShot(reason=Reason.STORAGE_FAILED, code_printed=printed)
         self._faults.reach("after_photo")
         return Shot(preview_digest=preview, photo_digest=full, page_token=page_token, code_printed=printed)
+
+    def _look(self) -> Glance | NoShot:
+        if self._faults.has(Fault.CAMERA_FAILS):
+            return NoShot(reason=Reason.CAMERA_FAILED)
+        with self._lock:
+            picture, place = self._scene.look()
+        digest = hashlib.sha256(picture).digest()
+        self._photos.hold(digest, picture)
+        return Glance(digest=digest, place=place)
 
     def _print(self, order: PhotoOrder) -> bool:
         """The coder's part, before the shutter opens. Whether anything was printed."""

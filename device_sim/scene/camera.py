@@ -12,6 +12,7 @@ from device_sim.scene.settings import SHEET_PX_PER_MM, SceneSettings
 from device_sim.scene.sheet import Sheet
 from device_sim.scene.strip import STRIP_MM, draw_strip, show_in_grey
 from device_sim.scene.volume import draw_bent
+from firmware_protocol.bulk import MAX_LOOK
 
 TRAY_BGR: Final = (84, 80, 76)
 """The rubber mat of the tray: dark and neutral, so that paper stands out."""
@@ -21,6 +22,12 @@ RED: Final = 2
 """The channel that red ink does not darken."""
 JITTER_PX: Final = 64
 PREVIEW_QUALITIES: Final = (82, 74, 66, 58, 50, 42, 34, 26, 18, 10, 5)
+LOOK_WIDTH: Final = 360
+"""Of a look, pixels."""
+LOOK_SKIPS: Final = 3
+"""Every third pixel of the sensor is enough for a look."""
+LOOK_QUALITIES: Final = (70, 50, 30, 10)
+A4_MM: Final = (210.0, 297.0)
 PREVIEW_BLURS: Final = (0.0, 1.5, 4.0, 12.0)
 """Tried in turn, pixels: after the last, hardly more than flat areas are left."""
 
@@ -93,6 +100,28 @@ class Camera:
             height=self._height,
             px_per_mm=self._settings.px_per_mm,
         )
+
+    def glance(self, composed: NDArray[np.uint8]) -> bytes:
+        """A look at a composed frame: no strip, no noise, so that the photos of a seed stay the same.
+
+        Raises: ValueError beyond MAX_LOOK.
+        """
+        coarse = np.ascontiguousarray(composed[::LOOK_SKIPS, ::LOOK_SKIPS])
+        size = (LOOK_WIDTH, round(LOOK_WIDTH * self._height / self._width))
+        small = np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_AREA), np.uint8)
+        for quality in LOOK_QUALITIES:
+            encoded = _jpeg(small, quality)
+            if len(encoded) <= MAX_LOOK:
+                return encoded
+        raise ValueError(f"no picture of {size} pixels fits in {MAX_LOOK} bytes")
+
+    def place_of_page(self) -> tuple[int, ...]:
+        """Corners of an A4 sheet at both stops: x, y of each, in thousandths of the frame's width and height."""
+        (left, top), (width, height) = self._settings.page_origin_mm, A4_MM
+        sheet = [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
+        corners = cv2.perspectiveTransform(np.array([sheet], np.float32), self._from_tray)[0]
+        scaled = corners * 1000 / np.array([self._width, self._height], np.float32)
+        return tuple(int(value) for value in np.clip(np.rint(scaled), 0, 1000).ravel())
 
     def _preview(self, frame: NDArray[np.uint8]) -> bytes:
         """Small, and grey as red light shows it, so that red ink leaves no mark that could hide print below.

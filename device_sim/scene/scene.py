@@ -208,9 +208,17 @@ class Scene:
 
     def photograph(self, strip: bytes = b"") -> Photo:
         """Take one photo; `strip` is what the light strip shows meanwhile (at most 33 bytes)."""
+        return self._camera.shoot(self._frame(), strip)
+
+    def look(self) -> tuple[bytes, tuple[int, ...]]:
+        """A small colour JPEG without the strip, and where an A4 sheet at the stops lies in it (messages.Looked)."""
+        return self._camera.glance(self._frame()), self._camera.place_of_page()
+
+    def _frame(self) -> NDArray[np.uint8]:
+        """What falls on the sensor, composed once until something changes."""
         if self._composed is None:
             self._composed = self._camera.compose(self._sheet)
-        return self._camera.shoot(self._composed, strip)
+        return self._composed
 
     def sheet_image(self) -> NDArray[np.uint8]:
         """The sheet as a flat-bed scanner sees it: RGB at 300 dpi, a copy. The one on the tray, else the one in hand.

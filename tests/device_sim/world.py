@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from device_sim.core.errors import StorageFailed
 from device_sim.core.log import Identity
 from device_sim.core.machine import STILL_MS, Device
-from device_sim.core.ports import NoShot, Parts, PhotoOrder, Shot
+from device_sim.core.ports import Glance, NoShot, Parts, PhotoOrder, Shot
 from firmware_protocol import events, messages, orders, pairing, tokens
 from firmware_protocol.cose import SigningKey, keyring
 from firmware_protocol.events import Event
@@ -162,7 +162,10 @@ class Tray:
     def start(self, order: PhotoOrder) -> None:
         self.orders.append(order)
 
-    def shoot(self, order: PhotoOrder) -> Shot | NoShot:
+    def shoot(self, order: PhotoOrder) -> Shot | Glance | NoShot:
+        if order.look:
+            place = (73, 52, 927, 52, 927, 918, 73, 918)
+            return NoShot(reason=Reason.CAMERA_FAILED) if self.fails else Glance(digest=b"l" * 32, place=place)
         printed = (order.code is not None or order.cancelled) and self.page_present and not self.dry
         if printed:
             self.printed.append(order.code.url if order.code is not None else "CANCELLED")
