@@ -40,6 +40,7 @@ class StampToken(UuidPk, CreatedAt, table=True):
     signed: bytes
     leaf_hash: bytes = Field(max_length=32)
     granted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # its GRANT event was admitted
+    refused_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # its device refused it, for good
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # its CLOSED event was admitted
     closed_used: int | None = None  # uses the device says it consumed
 

@@ -2,7 +2,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import Session, col, delete, func, select, update
+from sqlmodel import Session, col, delete, func, or_, select, update
 
 from server.core.scope import Scope
 from server.tokens.models import DoubtCase, KeeperNote, PaperLabel, SpoiledSheet, StampPermit, StampToken, StrokeUse
@@ -25,8 +25,10 @@ def tokens_of_request(db: Session, tenant_id: UUID, request_id: UUID) -> Sequenc
 
 
 def live(db: Session, scope: Scope, now: datetime) -> Sequence[StampToken]:
-    query = select(StampToken).where(
-        scope.owns(StampToken), col(StampToken.closed_at).is_(None), StampToken.lease_until > now
+    query = (
+        select(StampToken)
+        .where(scope.owns(StampToken), col(StampToken.closed_at).is_(None), StampToken.lease_until > now)
+        .where(or_(col(StampToken.refused_at).is_(None), col(StampToken.granted_at).is_not(None)))
     )
     return db.exec(query.order_by(col(StampToken.lease_until))).all()
 
@@ -51,7 +53,7 @@ def forget_uses(db: Session) -> None:
     """Everything that came from events; a projection fills it again."""
     db.exec(delete(StrokeUse))
     db.exec(update(PaperLabel).values(seen_at=None))
-    db.exec(update(StampToken).values(granted_at=None, closed_at=None, closed_used=None))
+    db.exec(update(StampToken).values(granted_at=None, refused_at=None, closed_at=None, closed_used=None))
 
 
 def spoiled(db: Session, token_id: bytes, stroke: int) -> SpoiledSheet | None:

@@ -1,7 +1,8 @@
 """How many imprints a request has left, counted so that no crash, delay or lost message allows one too many.
 
 A token that a device may hold counts in full. It stops counting in full when the device's own signed CLOSED says how
-many uses it consumed, or when the device signed, without a gap, something later than the token's end and never a GRANT.
+many uses it consumed, when the device signed, without a gap, something later than the token's end and never a GRANT, or
+when the device refused it, which cost it its challenge.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from sqlmodel import Session
 
 from firmware_protocol import events
 from firmware_protocol.events import Event, Outcome
+from firmware_protocol.messages import TYPE_OF, TokenRequest
 from server.approvals import service as approvals
 from server.approvals.schemas import RequestRead
 from server.core.runtime import Runtime
@@ -26,6 +28,7 @@ from server.tokens.schemas import StrokeState
 
 _MARKED: Final = {StrokeState.DONE.value, StrokeState.UNKNOWN.value}
 """States in which the place on the paper carries, or may carry, an imprint."""
+_TOKEN: Final = TYPE_OF[TokenRequest]
 _CONSUMING: Final = _MARKED | {StrokeState.CANCELLED.value, StrokeState.SPOILED.value}
 
 
@@ -50,6 +53,8 @@ def left(db: Session, run: Runtime, request: RequestRead) -> Left:
     for token in tokens:
         if token.closed_at is not None:
             consumed += token.closed_used or 0
+        elif _refused(token):
+            continue
         elif token.lease_until > run.now():
             consumed, open_token = consumed + token.strokes, token
         elif not _never_granted(db, token):
@@ -76,6 +81,8 @@ def note_event(db: Session, run: Runtime, event: Event) -> None:
     match body:
         case events.Grant():
             token.granted_at = token.granted_at or run.now()
+        case events.Refusal(message_type=refused) if refused == _TOKEN and token.voucher_counter is None:
+            token.refused_at = token.refused_at or run.now()
         case events.Intent(stroke=stroke):
             _set(db, run, token, stroke, StrokeState.INTENT)
         case events.Done(stroke=stroke):
@@ -182,6 +189,11 @@ def _consumed(db: Session, tokens: Sequence[StampToken]) -> int:
         else sum(use.token_id == token.token_id and use.state in _CONSUMING for use in told)
         for token in tokens
     )
+
+
+def _refused(token: StampToken) -> bool:
+    """Its challenge went with the refusal (docs/protocol.md, TOKEN): that device never grants it any more."""
+    return token.granted_at is None and token.refused_at is not None
 
 
 def _never_granted(db: Session, token: StampToken) -> bool:

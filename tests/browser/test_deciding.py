@@ -114,7 +114,7 @@ def test_an_administrator_sets_what_stamping_with_a_seal_needs(site: Site) -> No
     admin = site.signed_in("admin")
     admin.goto(f"/seals/{site.company.seal.id}")
     admin.get_by_label("Imprints without headquarters, at most").fill("2")
-    admin.get_by_label("Leaf through every document").check()
+    admin.get_by_label("Leaf through every page before stamping").check()
     admin.get_by_role("button", name="Save the rule").click()
     expect(admin.get_by_label("Imprints without headquarters, at most")).to_have_value("2")
     look(admin, "seal-stamping")

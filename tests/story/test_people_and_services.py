@@ -158,6 +158,7 @@ def test_a_deputy_takes_over_with_a_badge_and_goes_on_without_headquarters(offic
 def test_a_passkey_made_at_the_device_counts_once_its_owner_said_so_and_then_without_headquarters(
     office: Counter, browser: Browser
 ) -> None:
+    office.tap("sign-out")
     page = with_authenticator(browser, office.stage.at_gateway.base_url.replace("127.0.0.1", "localhost"))
     page.goto(f"/devices/{office.stage.device_id}")
     use = page.get_by_role("button", name="Use a passkey")

@@ -108,6 +108,7 @@ class Tokens:
                 strokes=one.claims.seal.max_strokes,
                 until_ms=one.claims.expires_at * 1000,
                 now_ms=said.time_ms,
+                challenged=one.claims.nonce is not None,
             )
             for one in others
         )

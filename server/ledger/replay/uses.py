@@ -1,13 +1,14 @@
 """What devices signed about tokens: how many uses a token may still have or has consumed, counted for the worst case.
 
 A token counts in full until the device's own CLOSED says how many uses it took, or until the device signed, without a
-gap, a time after the token's end and no GRANT before it.
+gap, a time after the token's end and no GRANT before it, or refused it with its challenge.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from firmware_protocol.events import Closed, Done, Event, Grant, Intent
+from firmware_protocol.events import Closed, Done, Event, Grant, Intent, Refusal
+from firmware_protocol.messages import TYPE_OF, TokenRequest
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Use:
 @dataclass(slots=True)
 class Uses:
     by_token: dict[bytes, Use] = field(default_factory=dict)
+    refused: set[tuple[str, bytes]] = field(default_factory=set)  # (device, token id), which cost it its challenge
     heads: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))  # that a device signed to hold
     _chains: dict[tuple[str, int], _Chain] = field(default_factory=lambda: defaultdict(_Chain))
 
@@ -40,6 +42,8 @@ class Uses:
         header, body = event.header, event.body
         self._prove(self._chains[header.device_id, header.generation], header.seq, header.time_ms or 0)
         self.heads[header.device_id].add(header.head_id)
+        if isinstance(body, Refusal) and body.message_type == TYPE_OF[TokenRequest] and body.token_id is not None:
+            self.refused.add((header.device_id, body.token_id))
         if not isinstance(body, Grant | Intent | Done | Closed):
             return
         use = self.by_token.setdefault(body.token_id, Use(index, header.device_id))
@@ -52,12 +56,18 @@ class Uses:
             case Closed():
                 use.closed = body.strokes_used if use.closed is None else use.closed
 
-    def counted(self, token_id: bytes, *, device: str, strokes: int, until_ms: int, now_ms: int) -> int:
-        """Uses that must be counted for this token now."""
+    def counted(
+        self, token_id: bytes, *, device: str, strokes: int, until_ms: int, now_ms: int, challenged: bool
+    ) -> int:
+        """Uses that must be counted for this token now.
+
+        `challenged`: it is bound to a challenge, as vouchers are not.
+        """
         use = self.by_token.get(token_id)
         if use is not None and use.device == device and use.closed is not None:
             return use.closed
         over = until_ms <= now_ms and self._proved(device) > until_ms
+        over = over or (challenged and (device, token_id) in self.refused)
         return 0 if over and (use is None or not use.granted) else strokes
 
     def _proved(self, device: str) -> int:

@@ -1095,6 +1095,7 @@ def upgrade() -> None:
         sa.Column("signed", sa.LargeBinary(), nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
         sa.Column("granted_at", db.UtcDateTime(), nullable=True),
+        sa.Column("refused_at", db.UtcDateTime(), nullable=True),
         sa.Column("closed_at", db.UtcDateTime(), nullable=True),
         sa.Column("closed_used", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["request_id"], ["stamp_request.id"]),

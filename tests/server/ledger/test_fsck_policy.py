@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from firmware_protocol.events import Grant
+from firmware_protocol import events
+from firmware_protocol.events import Grant, Refusal
+from firmware_protocol.reasons import Reason
 from firmware_protocol.tokens import Mode
 from server.core.scope import Role
 from server.devices import service as devices
@@ -16,6 +18,7 @@ from server.identity.entries import EntryType
 from server.identity.schemas import PersonRead
 from server.ledger.models import LedgerOpening
 from server.seals.schemas import ApprovalRule, Stage
+from server.tokens import service as tokens
 from tests.server.ledger.forger import Asked, Forger
 from tests.server.office import Office
 from tests.server.world import Company
@@ -364,6 +367,17 @@ def test_real_services_leave_nothing_unjustified(office: Office, with_passwords:
     office.grant(token)
     office.press(token, 1)
     office.close(token, used=1)
+    assert Forger(office).unjustified() == []
+
+
+def test_a_token_after_one_that_its_device_refused_is_justified(office: Office, with_passwords: Company) -> None:
+    request = with_passwords.approved()
+    refused = office.token(request)
+    signed = office.pen.write(Refusal(message_type=5, reason=Reason.WRONG_NONCE, token_id=refused.token_id))
+    office.deliver()
+    with office.run.db.write() as db:
+        tokens.note_event(db, office.run, events.peek(signed))
+    office.token(request)
     assert Forger(office).unjustified() == []
 
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from firmware_protocol import cose, events, tokens
-from firmware_protocol.events import TimeSet
+from firmware_protocol.events import Refusal, TimeSet
+from firmware_protocol.reasons import Reason
 from server.approvals import service as approvals
 from server.approvals.policy import State
 from server.core.clock import FixedClock
@@ -133,6 +134,35 @@ def test_while_a_token_may_live_there_is_no_other(office: Office, company: Compa
     with office.run.db.read() as db:
         (lease,) = service.leases(db, office.run, company.everywhere)
     assert (lease.strokes, lease.until) == (2, clock.now() + timedelta(seconds=600))
+
+
+def test_a_token_its_device_refused_stands_in_nobody_s_way(office: Office, company: Company) -> None:
+    request = company.approved()
+    refused = office.token(request)
+    office.pen.write(Refusal(message_type=5, reason=Reason.WRONG_NONCE, token_id=refused.token_id))
+    project(office)
+    with office.run.db.read() as db:
+        assert service.leases(db, office.run, company.everywhere) == []
+    assert office.token(request).strokes == 2
+
+
+def test_a_refused_permit_says_nothing_about_its_token(office: Office, company: Company) -> None:
+    request = company.approved()
+    first = office.token(request)
+    office.pen.write(Refusal(message_type=7, reason=Reason.WRONG_PHOTO, token_id=first.token_id))
+    project(office)
+    with pytest.raises(StillOpen):
+        office.token(request)
+
+
+def test_a_token_that_was_granted_before_stays_open_when_it_is_refused_again(office: Office, company: Company) -> None:
+    request = company.approved()
+    first = office.token(request)
+    office.grant(first)
+    office.pen.write(Refusal(message_type=5, reason=Reason.WRONG_NONCE, token_id=first.token_id))
+    project(office)
+    with pytest.raises(StillOpen):
+        office.token(request)
 
 
 def test_after_its_end_the_device_must_have_spoken(office: Office, company: Company, clock: FixedClock) -> None:
