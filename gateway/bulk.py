@@ -13,6 +13,8 @@ from firmware_protocol.errors import ProtocolError
 from gateway.errors import DeviceUnreachable, NoRoom, PhotoBroken, PhotoGone
 
 TIMEOUT_S: Final = 10.0
+LOOK_TIMEOUT_S: Final = 1.0
+"""A picture that nobody needs holds the link no longer."""
 
 
 class PhotoStore:
@@ -77,6 +79,19 @@ class BulkLink:
             await asyncio.to_thread(self._store.keep, digest)
         return path.read_bytes()
 
+    async def look(self, digest: bytes) -> bytes | None:
+        """A small picture that is kept nowhere; None while a photo is urgent.
+
+        Raises: DeviceUnreachable, PhotoBroken, PhotoGone.
+        """
+        if self._urgent:
+            return None
+        request = BulkRequest(digest=digest, offset=0, length=bulk.MAX_LOOK)
+        total, picture = await self._chunk(request, timeout_s=LOOK_TIMEOUT_S)
+        if total != len(picture) or hashlib.sha256(picture).digest() != digest:
+            raise PhotoBroken(digest)
+        return picture
+
     async def close(self) -> None:
         async with self._turn:
             self._hang_up()
@@ -92,11 +107,11 @@ class BulkLink:
             _append(part, chunk)
             offset += len(chunk)
 
-    async def _chunk(self, request: BulkRequest) -> tuple[int, bytes]:
+    async def _chunk(self, request: BulkRequest, *, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes]:
         """(length of the whole photo, bytes at the offset asked for)."""
         async with self._turn:
             try:
-                async with asyncio.timeout(TIMEOUT_S):
+                async with asyncio.timeout(timeout_s):
                     return await self._exchange(request)
             except (OSError, TimeoutError, asyncio.IncompleteReadError, ProtocolError) as error:
                 self._hang_up()

@@ -26,6 +26,7 @@ from gateway.errors import (
 from gateway.imprints import Imprints
 from gateway.leafing import Leafing
 from gateway.link import DeviceLink
+from gateway.looking import Looking
 from gateway.operators import Operators
 from gateway.outbox import KeptEvent
 from gateway.passkeys import Passkeys
@@ -63,6 +64,7 @@ class DeviceAgent:
         self.imprints = Imprints(self.desk, self._bulk, self.carrying)
         self.sticking = Sticking(self.desk, office.labels, office.label_printer)
         self._leafing = Leafing(self.desk, self._bulk, self.carrying)
+        self.looking = Looking(self.desk, self._bulk)
         cases, vouchers = Cases(self.desk, self.carrying), Vouchers(self.desk, self.carrying)
         self.stamping = Stamping(self.desk, self._bulk, self.carrying, cases=cases, vouchers=vouchers)
 

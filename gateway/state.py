@@ -14,6 +14,7 @@ def device_state(agent: DeviceAgent) -> dict[str, Any]:
         "operator": agent.desk.operator,
         **agent.facts(),
         "hops": agent.desk.hops,
+        "live": agent.looking.place,
         "session": session_state(agent.desk.session),
     }
 

@@ -38,6 +38,12 @@ def own_page(request: Request) -> None:
         raise CrossSiteRequest(_TEXT)
 
 
+def own_picture(request: Request) -> None:
+    """Also for reading: what makes the device look must not run in another site's page. Raises: CrossSiteRequest."""
+    if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+        raise CrossSiteRequest(_TEXT)
+
+
 def _name(address: str) -> str:
     """The host of HOST:PORT, without its port."""
     return urlsplit(f"//{address}").hostname or ""

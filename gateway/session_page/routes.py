@@ -16,7 +16,7 @@ from gateway.errors import GatewayError
 from gateway.pairing import pair as pair_device
 from gateway.session_page import strip, translation, view
 from gateway.session_page.actions import ACTIONS, act
-from gateway.session_page.origin import own_page
+from gateway.session_page.origin import own_page, own_picture
 from gateway.session_page.screen import STEPPER, Screen
 from gateway.session_page.translation import N_
 
@@ -41,7 +41,7 @@ YEAR_S: Final = 365 * 24 * 3600
 
 
 def page_router(gateway: "Gateway") -> APIRouter:
-    """`GET /`, `GET /devices/{id}`, `POST /devices/{id}/{action}`, its photos, `/assets/...`."""
+    """`GET /`, `GET /devices/{id}`, its photos and live picture, `POST /devices/{id}/{action}`, `/assets/...`."""
     pages = _Pages(gateway)
     router = APIRouter(include_in_schema=False, dependencies=[Depends(own_page)])
     router.add_api_route("/", pages.home, methods=["GET"])
@@ -50,6 +50,7 @@ def page_router(gateway: "Gateway") -> APIRouter:
     router.add_api_route("/devices/{device_id}", pages.show, methods=["GET"])
     router.add_api_route("/devices/{device_id}/look/{name}", pages.look, methods=["GET"])
     router.add_api_route("/devices/{device_id}/pictures/{name}", pages.picture, methods=["GET"])
+    router.add_api_route("/devices/{device_id}/live", pages.live, methods=["GET"], dependencies=[Depends(own_picture)])
     router.add_api_route("/devices/{device_id}/{action}", pages.act, methods=["POST"])
     return router
 
@@ -111,6 +112,15 @@ class _Pages:
         if photo is None:
             return Response(status_code=404)
         return Response(photo, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+    async def live(self, device_id: str) -> Response:
+        """The tray as it lies now, kept nowhere; nothing while another step is on the screen."""
+        agent = self._gateway.device(device_id)
+        picture = await agent.looking.look() if agent is not None else None
+        if picture is None:
+            return Response(status_code=204)
+        headers = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}
+        return Response(picture, media_type="image/jpeg", headers=headers)
 
     async def asset(self, name: str, request: Request) -> Response:
         return await self._files.get_response(name, request.scope)

@@ -76,7 +76,8 @@ class Fact:
 class Screen:
     """`tone` colours the screen; `cue` names the sound; `big` is the number a keeper counts by.
 
-    `waited_s`: how long somebody is asked already, None when nobody is.
+    `waited_s`: how long somebody is asked already, None when nobody is. `live`: a picture of the tray as it lies now is
+    shown, with this outline (Looking.place); None: none is.
     """
 
     step: str
@@ -93,6 +94,7 @@ class Screen:
     differences: tuple[Difference, ...] = ()
     question: Question | None = None
     waited_s: int | None = None
+    live: tuple[int, ...] | None = None
     primary: Action | None = None
     extra: tuple[Action, ...] = ()
     abort: bool = False

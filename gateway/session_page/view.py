@@ -1,6 +1,7 @@
 """What the keeper's screen shows for a state of the session. Pure: facts of /api/state in, words and buttons out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.rules.session import Step
@@ -30,7 +31,9 @@ def screen(  # noqa: PLR0911 - one line per kind of screen
         return beside_job.pick(device, jobs, _, trouble)
     if step is Step.ASKED:
         return before_press.asked(session, _, now_ms=now_ms)
-    return _OF[step](session, _)
+    shown = _OF[step](session, _)
+    live = device.get("live") if step is Step.PLACE else None
+    return shown if live is None else replace(shown, live=tuple(live))
 
 
 _OF = {

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
+from device_sim.scene.scene import Scene, SceneSettings
 from gateway.api import create_app
 from gateway.rules import facts
 from gateway.rules.session import Imprint, Session, Step, Sticker
@@ -102,6 +104,40 @@ def test_the_keepers_day(keeper: Page, at: At, office_box: ScriptedGateway) -> N
     office_box.uplink, office_box.waiting = False, {"events": 7, "photos": 5}
     at.now(replace(BUSY, step=Step.DONE, strokes_left=0), "Done", "keeper-done-offline")
     at.now(replace(BUSY, step=Step.OFFLINE), "The device does not answer", "keeper-offline")
+
+
+def test_the_tray_is_seen_while_the_page_is_laid(keeper: Page, at: At) -> None:
+    scene = Scene(settings=SceneSettings(dpi=60), rng=np.random.default_rng(7))
+    at.device.tray = lambda: scene.look()[0]
+    sign_in(keeper)
+    keeper.get_by_role("button", name="Supply contract").click()
+    at.now(at.device.session, "Lay page 1 on the tray", "keeper-tray", live=scene.look()[1])
+    expect(keeper.get_by_role("img", name="The tray as it lies now")).to_be_visible()
+    expect(keeper.locator(".tray polygon")).to_be_visible()
+    keeper.wait_for_function(SHOWS, arg=[0, 110])
+    scene.lay_page(None)
+    keeper.wait_for_function(SHOWS, arg=[150, 256])
+    look(keeper, "keeper-live")
+    at.now(replace(BUSY, step=Step.CHECKING), "Comparing the page", "keeper-checking", **ON_TRAY)
+    expect(keeper.locator("img[data-live]")).to_have_count(0)
+    looks: list[str] = []
+    keeper.on("request", lambda request: looks.append(request.url))
+    since = keeper.evaluate("performance.now()")
+    keeper.wait_for_function("since => performance.now() > since + 1500", arg=since)
+    assert not [url for url in looks if "/live" in url], "nothing looks once the step is left"
+
+
+SHOWS = """([least, most]) => {
+  const seen = document.querySelector("img[data-live]");
+  if (!seen?.naturalWidth) return false;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [seen.naturalWidth, seen.naturalHeight];
+  const copy = canvas.getContext("2d");
+  copy.drawImage(seen, 0, 0);
+  const green = copy.getImageData(seen.naturalWidth >> 1, seen.naturalHeight >> 1, 1, 1).data[1];
+  return green >= least && green < most;
+}"""
+"""The live picture is so bright in its middle, 0 to 255."""
 
 
 def test_every_way_of_stamping_says_what_to_do(keeper: Page, at: At) -> None:

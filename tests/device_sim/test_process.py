@@ -18,13 +18,16 @@ from PIL import Image
 from device_sim import cli
 from device_sim.process.bulk import BURST_S
 from device_sim.process.faults import POINTS, POWER_CUT_EXIT, SLOW_BYTES_PER_S
-from firmware_protocol import bulk, events, messages
+from firmware_protocol import bulk, events, messages, operators, orders
 from firmware_protocol.cose import keyring
 from firmware_protocol.events import Cause
 from firmware_protocol.framing import MAX_FRAME, encode_frame
 from firmware_protocol.messages import State
+from firmware_protocol.operators import Method
+from firmware_protocol.orders import Roster
 from firmware_protocol.reasons import Reason
 from tests.device_sim.rig import Rig, presses_in
+from tests.device_sim.world import POLICIES
 
 
 def hello_frame(msg_id: int) -> bytes:
@@ -100,6 +103,33 @@ def test_a_whole_stamping_and_what_is_left_of_it(rig: Rig) -> None:
     assert rig.ask(messages.ReceiptRequest(receipt=rig.receipt(seen.photo_digest))) == messages.Accepted()
     assert rig.fetch(seen.photo_digest) is bulk.BulkStatus.UNKNOWN_DIGEST
     assert isinstance(rig.fetch(done.body.photo_digest), bytes)
+
+
+def test_a_look_shows_the_sheet_that_lies_there_and_is_gone_with_the_next(rig: Rig) -> None:
+    entry = operators.entry(operator=b"ann.", method=Method.PIN, secret="2468", salt=b"saltsalt")
+    roster = Roster(device_id=rig.ready["device_id"], number=1, part=0, parts=1, entries=(entry.pack(),))
+    assert rig.ask(messages.RosterRequest(roster=orders.sign(roster, key=POLICIES))) == messages.Accepted()
+    proof = operators.proof("2468", salt=b"saltsalt")
+    assert rig.ask(messages.OperatorRequest(operator=b"ann.", method=1, proof=proof)) == messages.Accepted()
+    rig.grant(max_strokes=1)
+    pictures = []
+    for _ in range(2):
+        looked = rig.ask(messages.LookRequest())
+        while isinstance(looked, messages.Refused):  # the device's own half second is not over
+            assert looked.reason is Reason.BUSY
+            looked = rig.ask(messages.LookRequest())
+        assert isinstance(looked, messages.Looked)
+        picture = rig.fetch(looked.digest)
+        assert isinstance(picture, bytes)
+        assert hashlib.sha256(picture).digest() == looked.digest
+        assert len(picture) <= bulk.MAX_LOOK
+        pictures.append((looked.digest, Image.open(io.BytesIO(picture)).convert("L").resize((1, 1)).getpixel((0, 0))))
+        rig.lay()
+    (first, dark), (_, bright) = pictures
+    assert bright > dark + 60, "white paper on the dark mat"
+    assert rig.fetch(first) is bulk.BulkStatus.UNKNOWN_DIGEST
+    assert not list(rig.home.glob(f"photos/{first.hex()}*"))
+    rig.ask(messages.OperatorLeaveRequest())
 
 
 def test_the_press_leaves_red_ink_and_a_code_on_the_paper(rig: Rig) -> None:

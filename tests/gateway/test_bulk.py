@@ -100,6 +100,24 @@ def test_other_bytes_than_the_digest_are_thrown_away(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_look_is_checked_and_kept_nowhere(tmp_path: Path) -> None:
+    async def run() -> None:
+        asked: list[BulkRequest] = []
+        async with device(honest, asked) as address:
+            link = BulkLink(address, store=PhotoStore(tmp_path))
+            assert await link.look(SMALL_DIGEST) == SMALL
+            assert await link.look(SMALL_DIGEST) == SMALL
+            assert [request.length for request in asked] == [bulk.MAX_LOOK] * 2
+            with pytest.raises(PhotoBroken):
+                await link.look(DIGEST)  # longer than a look may be
+            with pytest.raises(PhotoGone):
+                await link.look(bytes(32))
+            await link.close()
+
+    asyncio.run(run())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_urgent_preview_overtakes_a_full_photo(tmp_path: Path) -> None:
     async def run() -> None:
         asked: list[BulkRequest] = []

@@ -45,10 +45,12 @@ function show(fresh) {
   if (fresh.body.innerHTML === shown) return;
   const form = document.activeElement?.closest(".sign-in, .write");
   const typing = form && fresh.getElementById(form.id)?.getAttribute("action") === form.getAttribute("action");
+  const live = document.querySelector("img[data-live]");
   for (const part of ["header", "main", "footer"]) {
     const [here, there] = [document.querySelector(part), fresh.querySelector(part)];
     if (here && there && !(typing && part === "main")) here.replaceWith(document.adoptNode(there.cloneNode(true)));
   }
+  if (live?.naturalWidth) document.querySelector("img[data-live]")?.replaceWith(live);
   shown = fresh.body.innerHTML;
   document.title = fresh.title;
   document.body.className = fresh.body.className;
@@ -58,6 +60,31 @@ function show(fresh) {
     beep(cue.split("-")[0]);
   }
 }
+
+// The tray as it lies now: asked for only while the step shows it and somebody can see it.
+let looking = false;
+let seen = Date.now();
+function look() {
+  const here = document.querySelector("img[data-live]");
+  if (!here || document.hidden) { seen = Date.now(); return; }
+  const figure = here.closest("figure");
+  figure.classList.toggle("stale", Date.now() - seen > 3000);
+  figure.hidden = here.complete && !here.naturalWidth;
+  if (looking) return;
+  looking = true;
+  const next = new Image();
+  next.onerror = () => { looking = false; };
+  next.onload = () => {
+    looking = false;
+    seen = Date.now();
+    const old = document.querySelector("img[data-live]");
+    if (!old) return;
+    [next.alt, next.dataset.live] = [old.alt, old.dataset.live];
+    old.replaceWith(next);
+  };
+  next.src = `${here.dataset.live}?${Date.now()}`;
+}
+setInterval(look, 700);
 
 let shown = "";
 const source = new EventSource("/api/events");

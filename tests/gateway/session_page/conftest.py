@@ -41,13 +41,18 @@ class ScriptedDevice:
     facts: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
+    tray: Callable[[], bytes] | None = None
+    """The live picture of it."""
     badges: dict[str, str] = field(default_factory=lambda: {"BADGE-0042": "Lee"})
 
     @property
     def stamping(self) -> "ScriptedDevice":
         return self
 
-    operators = imprints = sticking = desk = stamping
+    operators = imprints = sticking = desk = looking = stamping
+
+    async def look(self) -> bytes | None:
+        return self.tray() if self.tray is not None else None
 
     def step(self, fact: happened.Fact) -> None:
         self.session, _todo = advance(self.session, fact)

@@ -90,6 +90,26 @@ def test_the_two_pictures_stand_beside_the_words_once_both_are_there(ask: Ask, d
     assert ask("GET", f"{PAGE}/pictures/{'bb' * 32}").content == b"\xff\xd8"
 
 
+def test_the_tray_is_shown_where_a_page_is_to_be_laid_and_nowhere_else(ask: Ask, device: ScriptedDevice) -> None:
+    device.tray = lambda: b"a picture"
+    device.session = BUSY
+    assert 'class="live"' not in ask("GET", PAGE).text, "a device that cannot be looked through"
+    device.facts["live"] = ()
+    assert f'src="{PAGE}/live"' in ask("GET", PAGE).text
+    assert "<polygon" not in ask("GET", PAGE).text
+    device.facts["live"] = (73, 52, 927, 52, 927, 918, 73, 918)
+    assert 'points="73 52 927 52 927 918 73 918"' in ask("GET", PAGE).text
+    shown = ask("GET", f"{PAGE}/live", headers={"sec-fetch-site": "same-origin"})
+    assert (shown.content, shown.headers["cache-control"]) == (b"a picture", "no-store")
+    foreign = ask("GET", f"{PAGE}/live", headers={"sec-fetch-site": "cross-site"})
+    assert (foreign.status_code, foreign.json()["code"]) == (403, "cross_site_request")
+    device.session = replace(BUSY, step=Step.READY)
+    assert 'class="live"' not in ask("GET", PAGE).text
+    device.tray = None
+    assert ask("GET", f"{PAGE}/live").status_code == 204
+    assert ask("GET", "/devices/NONE/live").status_code == 204
+
+
 def test_what_is_left_over_of_finished_jobs_is_listed_until_it_is_dealt_with(ask: Ask, device: ScriptedDevice) -> None:
     device.operator = {"operator_id": "o1", "name": "Kim"}
     left = {"kind": "label_missing", "title": "Lease", "stroke": 2, "token_id": TOKEN}
