@@ -293,6 +293,7 @@ def _started(job: dict[str, Any], token: Token | None, granted: messages.Granted
         pages_total=int(job.get("pages_total", 0)),
         bound=bool(job.get("bound", False)),
         spares_left=int(job.get("spares_left", 0)),
+        short=str(job.get("short") or ""),
     )
     sweep, until = 0, 0
     if token is not None:

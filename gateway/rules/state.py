@@ -83,6 +83,8 @@ class Plan:
     sweep: bool = False
     bound: bool = False
     spares_left: int = 0
+    short: str = ""
+    """The number under which headquarters files it, SR-2026-0007."""
 
     def sheet(self, stroke: int) -> tuple[int, int]:
         """(page, copy) that this stroke is for; a copy of its own when nobody said."""

@@ -172,7 +172,10 @@ def label(session: Facts, _: Translate) -> Screen:
 
 def done(session: Facts, _: Translate) -> Screen:
     unlabelled = sum(sticker["state"] == "unconfirmed" for sticker in session["stickers"])
-    lines = graded(session, _)
+    short = str((session["plan"] or {}).get("short", ""))
+    lines = graded(session, _)[-4:]
+    if short:
+        lines.append(_("Filed as %(number)s") % {"number": short})
     if unlabelled:
         lines.append(_("Stamped, label missing: %(n)s") % {"n": unlabelled})
     return Screen(
@@ -182,7 +185,7 @@ def done(session: Facts, _: Translate) -> Screen:
         title=_("Done"),
         text=_("%(title)s is stamped. Take the paper away.") % {"title": session["title"]},
         big="✓" if not unlabelled else "!",
-        lines=tuple(lines[-6:]),
+        lines=tuple(lines),
         primary=Action(path="abort", text=_("Next job")),
         cue="done",
     )

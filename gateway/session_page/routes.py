@@ -33,8 +33,8 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-LOOKS: Final = ("large", "left")
-"""What a keeper may set for this phone: large text, and buttons for the left hand."""
+LOOKS: Final = ("large", "left", "silent")
+"""What a keeper may set for this phone: large text, buttons for the left hand, no sound or vibration but an alarm's."""
 LOOK_COOKIE: Final = "look"
 SAID_FOR_MS: Final = 30_000
 YEAR_S: Final = 365 * 24 * 3600

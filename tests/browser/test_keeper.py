@@ -103,6 +103,8 @@ def test_the_keepers_day(keeper: Page, at: At, office_box: ScriptedGateway) -> N
     at.now(wrong, "Text on this page differs", "keeper-problem", **ON_TRAY)
     office_box.uplink, office_box.waiting = False, {"events": 7, "photos": 5}
     at.now(replace(BUSY, step=Step.DONE, strokes_left=0), "Done", "keeper-done-offline")
+    expect(keeper.get_by_text("Filed as SR-2026-0007")).to_be_visible()
+    expect(keeper.get_by_role("button", name="Next job")).to_be_visible()
     at.now(replace(BUSY, step=Step.OFFLINE), "The device does not answer", "keeper-offline")
 
 
@@ -314,6 +316,20 @@ def test_large_text_and_left_hand_stay_with_the_phone(keeper: Page) -> None:
     look(keeper, "keeper-large-left")
     keeper.get_by_role("link", name="Large text").click()
     expect(keeper.locator("body")).to_have_class("plain left")
+
+
+def test_no_sounds_leaves_the_alarm(keeper: Page, at: At) -> None:
+    keeper.add_init_script("window.felt = []; navigator.vibrate = what => window.felt.push(what);")
+    keeper.goto("/")
+    at.now(replace(BUSY, step=Step.READY), "Press now", "keeper-ready", **ON_TRAY)
+    assert keeper.evaluate("felt") == [120]
+    at.now(Session(), "Who are you?", "keeper-sign-in")
+    keeper.get_by_role("link", name="No sounds").click()
+    expect(keeper.locator("body")).to_have_class("plain silent")
+    at.now(replace(BUSY, step=Step.READY), "Press now", "keeper-ready", **ON_TRAY)
+    wrong = replace(BUSY, step=Step.PROBLEM, code="text_differs", differences=DIFFERS)
+    at.now(wrong, "Text on this page differs", "keeper-problem", **ON_TRAY)
+    assert keeper.evaluate("felt") == [[300, 100, 300]]
 
 
 def test_the_phone_carries_when_the_office_has_no_way(keeper: Page, office_box: ScriptedGateway) -> None:

@@ -6,6 +6,7 @@ const CUES = {
   go: [880, 0.25], leaf: [990, 0.06], stamped: [660, 0.12], done: [520, 0.4], asked: [440, 0.2], spoil: [330, 0.3],
   alarm: [220, 0.7], siren: [180, 2.5],
 };
+const ALARMS = ["alarm", "siren"]; // never silent
 let sound = null;
 let cue = document.body.dataset.cue;
 let heard = Date.now();
@@ -13,7 +14,7 @@ let heard = Date.now();
 addEventListener("pointerdown", () => { sound ??= new AudioContext(); }, { passive: true });
 
 function beep(name) {
-  if (!CUES[name]) return;
+  if (!CUES[name] || (document.body.classList.contains("silent") && !ALARMS.includes(name))) return;
   navigator.vibrate?.({ alarm: [300, 100, 300], siren: [600, 150, 600, 150, 600] }[name] ?? 120);
   if (!sound) return;
   const [pitch, seconds] = CUES[name];

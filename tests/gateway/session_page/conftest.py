@@ -27,7 +27,7 @@ JOB = {
     "expires_ms": 0,
     "mine": True,
 }
-PLAN = Plan(request_id="r1", title="Supply contract", pages=((1, 1), (2, 1)), spares_left=1)
+PLAN = Plan(request_id="r1", title="Supply contract", pages=((1, 1), (2, 1)), spares_left=1, short="SR-2026-0007")
 TOKEN = "ab" * 16
 BUSY = Session(step=Step.PLACE, plan=PLAN, token_id=TOKEN, strokes_total=2, strokes_left=2, page=1)
 
