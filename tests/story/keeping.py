@@ -172,6 +172,11 @@ class Counter:
         html = self.stage.at_gateway.send("screen", "GET", path, headers={"Accept-Language": "en"}).text
         assert text in html, html
 
+    def tray(self) -> bytes:
+        """The live picture beside it; nothing while another step is on the screen."""
+        found: bytes = self.stage.at_gateway.send("tray", "GET", f"/devices/{self.stage.device_id}/live").content
+        return found
+
     # --- the line to headquarters
 
     @contextmanager

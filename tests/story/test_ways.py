@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from dashboard.demo.waiting import until
-from tests.fixtures.running import Json, books, fsck, print_logs, session, stop_job, wait_for_step
+from tests.fixtures.running import LATCH_S, Json, books, fsck, print_logs, session, stop_job, wait_for_step
 from tests.server.world import contract_pdf
 from tests.story.keeping import Counter, counter
 
@@ -39,9 +39,15 @@ def test_a_batch_over_several_pages_is_one_job(office: Counter) -> None:
     request_id = office.begin(THREE, (1, 3), copies=2)
     begun = session(office.stage)
     assert (begun["strokes_left"], begun["plan"]["mode"]) == (4, "batch"), begun
+    picture = until("live picture", "the tray on the keeper's page", lambda: office.tray() or None, timeout_s=LATCH_S)
+    assert picture.startswith(b"\xff\xd8"), "a JPEG"
+    office.screen("<polygon")
     for page in (1, 3, 1, 3):
         assert wait_for_step(office.stage, "place", "stamped")["strokes_left"] > 0
         office.stamp(THREE, page)
+        assert office.tray() == b"", "only while a page is to be laid"
+    wait_for_step(office.stage, "done")
+    office.screen("Filed as SR-")
     office.done()
     balanced(office, request_id, 4)
 
