@@ -67,12 +67,12 @@ def label(number: int, *, size: int | None = None, most: int | None = None, opti
 
 def to_map(value: Any) -> dict[int, Any]:  # noqa: ANN401 - any labelled dataclass
     """Absent optional fields are left out; labels rise."""
-    out: dict[int, Any] = {}
-    for field in fields_of(type(value)):
-        item = getattr(value, field.name)
-        if item is not None:
-            out[field.number] = _plain(item)
-    return out
+    cls: Any = type(value)
+    return {
+        number: item if type(item) in _LEAVES else _plain(item)
+        for name, number in _cached_labels(cls)
+        if (item := getattr(value, name)) is not None
+    }
 
 
 def from_map(cls: type[T], data: Mapping[int, Any]) -> T:
@@ -232,6 +232,11 @@ def fields_of(cls: type) -> tuple[_Field, ...]:
 
 def _plan(cls: type) -> _Plan:
     return _cached_plan(cls)
+
+
+@cache
+def _cached_labels(cls: Any) -> tuple[tuple[str, int], ...]:  # noqa: ANN401 - as below
+    return tuple((field.name, field.number) for field in _cached_fields(cls))
 
 
 @cache

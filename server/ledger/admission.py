@@ -10,7 +10,6 @@ The rules, per device and key generation (design: D5, D7):
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -145,9 +144,9 @@ def read(leaf: bytes) -> Incoming | SetAside:
     return Incoming(leaf, merkle.leaf_hash(leaf), events.chain_hash(leaf), (device_id, generation), seq, facts)
 
 
-def check_signature(incoming: Incoming, keys: Mapping[tuple[str, int], DeviceKey]) -> SetAside | None:
-    """None when the enrolled key of this device and generation signed exactly these bytes."""
-    key, facts = keys.get(incoming.chain_key), incoming.facts
+def check_signature(incoming: Incoming, key: DeviceKey | None) -> SetAside | None:
+    """None when `key`, the enrolled one of this device and generation, signed exactly these bytes."""
+    facts = incoming.facts
     if key is None or cose.key_id(key.public_key) != facts.key_id:
         return SetAside(Reason.UNKNOWN_KEY, f"no enrolled key {facts.key_id.hex()}", incoming)
     if key.status is KeyStatus.REVOKED:

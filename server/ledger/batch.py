@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlmodel import Session
 
 from server.ledger import admission, batch_store, entry_codec, log_store
-from server.ledger.admission import Accepted, Chain, Duplicate, Incoming, Reason, SetAside
+from server.ledger.admission import Accepted, Chain, DeviceKey, Duplicate, Incoming, SetAside
 from server.ledger.batch_store import KeyOwner
 from server.ledger.log_store import ChainKey
 from server.ledger.models import LedgerQuarantine, LedgerQueue
@@ -33,10 +33,11 @@ class Arrival(NamedTuple):
 
 
 class Read(NamedTuple):
-    """An arrival and what reading it and checking its signature gave."""
+    """An arrival, what reading it and checking its signature gave, and the key it was checked with."""
 
     arrival: Arrival
     result: Incoming | SetAside
+    key: DeviceKey | None
 
 
 @dataclass(slots=True)
@@ -58,15 +59,14 @@ class Batch:
     photos_again: defaultdict[ChainKey, set[bytes]] = field(default_factory=lambda: defaultdict(set))
 
     def load(self, db: Session, reads: Sequence[Read]) -> list[Read]:
-        """Keys and chains of everything in `reads`; returns `reads`, checked again where a key came since."""
+        """Keys and chains of everything in `reads`; returns `reads`, checked again where the key is another by now."""
         wanted: defaultdict[ChainKey, set[int]] = defaultdict(set)
         for read in reads:
             if incoming := _incoming(read):
                 wanted[incoming.chain_key].add(incoming.seq)
         self.keys = batch_store.device_keys(db, wanted)
         self.chains = batch_store.chains(db, {key: wanted[key] for key in self.keys})
-        keys = _verification_keys(self.keys)
-        return [_with_new_key(read, keys) for read in reads]
+        return [_with_key_of_now(read, self.keys) for read in reads]
 
     def admit(self, reads: Iterable[Read]) -> None:
         """Decide about each event in the order of arrival."""
@@ -168,19 +168,25 @@ class Batch:
         return (owner.tenant_id, owner.branch_path) if owner else (INSTALLATION, "/")
 
 
-def read_all(db: Session, arrivals: Sequence[Arrival]) -> list[Read]:
-    """Parse every arrival and check its signature: the costly part, meant to run outside the write transaction."""
-    results = [(arrival, admission.read(arrival.payload)) for arrival in arrivals]
-    wanted = {result.chain_key for _, result in results if isinstance(result, Incoming)}
-    keys = _verification_keys(batch_store.device_keys(db, wanted))
+def find(arrivals: Sequence[Arrival]) -> list[Incoming | SetAside]:
+    """What each arrival says, without trust."""
+    return [admission.read(arrival.payload) for arrival in arrivals]
+
+
+def check(
+    arrivals: Sequence[Arrival], found: Sequence[Incoming | SetAside], keys: Mapping[ChainKey, KeyOwner]
+) -> list[Read]:
+    """Check every signature: the costly part, meant to run outside the write transaction. `found`: by `find`."""
     return [
-        Read(arrival, (admission.check_signature(result, keys) or result) if isinstance(result, Incoming) else result)
-        for arrival, result in results
+        _checked(arrival, result, keys) if isinstance(result, Incoming) else Read(arrival, result, None)
+        for arrival, result in zip(arrivals, found, strict=True)
     ]
 
 
-def _verification_keys(owners: dict[ChainKey, KeyOwner]) -> dict[ChainKey, admission.DeviceKey]:
-    return {chain_key: owner.key for chain_key, owner in owners.items()}
+def _checked(arrival: Arrival, incoming: Incoming, keys: Mapping[ChainKey, KeyOwner]) -> Read:
+    owner = keys.get(incoming.chain_key)
+    key = owner.key if owner else None
+    return Read(arrival, admission.check_signature(incoming, key) or incoming, key)
 
 
 def _incoming(read: Read) -> Incoming | None:
@@ -193,12 +199,14 @@ def _photos(incoming: Incoming) -> set[bytes]:
     return {digest for name in names if (digest := getattr(incoming.event.body, name, None)) is not None}
 
 
-def _with_new_key(read: Read, keys: dict[ChainKey, admission.DeviceKey]) -> Read:
-    """A device may be enrolled between the check of its signature and the batch: look once more."""
-    result = read.result
-    if not isinstance(result, SetAside) or result.reason is not Reason.UNKNOWN_KEY or result.incoming is None:
+def _with_key_of_now(read: Read, keys: Mapping[ChainKey, KeyOwner]) -> Read:
+    """A device may be enrolled or revoked between the check of its signature and the batch: look once more."""
+    incoming = _incoming(read)
+    if incoming is None:
         return read
-    return Read(read.arrival, admission.check_signature(result.incoming, keys) or result.incoming)
+    owner = keys.get(incoming.chain_key)
+    key = owner.key if owner else None
+    return read if key is read.key or key == read.key else _checked(read.arrival, incoming, keys)
 
 
 def _storable(text: str) -> str:

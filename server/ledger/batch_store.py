@@ -5,6 +5,7 @@ All of it happens in the transaction that locked the row of `ledger_log` (see lo
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -40,6 +41,10 @@ ENTRY_COLUMNS: Final = (
 )
 _CHAIN: Final = ("device_id", "generation")
 _PLACE: Final = ("device_id", "generation", "seq")
+_LAST_OF_PREFIX: Final = (
+    "JOIN ledger_device_head AS h ON h.device_id = t.device_id AND h.generation = t.generation "
+    "JOIN ledger_entry AS e ON e.device_id = h.device_id AND e.generation = h.generation AND e.seq = h.prefix_seq"
+)
 _GAP: Final = (*_CHAIN, "first_seq", "last_seq", "opened_at", "closed_at")
 
 
@@ -54,11 +59,15 @@ class KeyOwner(NamedTuple):
 def device_keys(db: Session, wanted: Collection[ChainKey]) -> dict[ChainKey, KeyOwner]:
     columns = (*_CHAIN, "public_key", "status", "tenant_id", "branch_path")
     return {
-        (device_id, generation): KeyOwner(DeviceKey(public_key, KeyStatus(status)), tenant_id, branch_path)
-        for device_id, generation, public_key, status, tenant_id, branch_path in driver.look_up(
-            db, LedgerDeviceKey, columns, by=_CHAIN, wanted=wanted
-        )
+        (device_id, generation): _owner(*owner)
+        for device_id, generation, *owner in driver.look_up(db, LedgerDeviceKey, columns, by=_CHAIN, wanted=wanted)
     }
+
+
+@lru_cache(maxsize=20_000)
+def _owner(public_key: bytes, status: str, tenant_id: UUID, branch_path: str) -> KeyOwner:
+    """The same object for the same facts: every batch asks for the keys of its devices anew."""
+    return KeyOwner(DeviceKey(public_key, KeyStatus(status)), tenant_id, branch_path)
 
 
 def chains(db: Session, wanted: dict[ChainKey, set[int]]) -> dict[ChainKey, Chain]:
@@ -137,17 +146,18 @@ def acknowledged(db: Session, up_to: dict[ChainKey, int], *, now: datetime) -> N
 
 def receipt_facts(db: Session, wanted: Collection[ChainKey]) -> dict[ChainKey, ReceiptFacts]:
     """By device; none for one that has no event below its first gap."""
-    gateways = {
-        (device_id, generation): gateway_id
-        for device_id, generation, gateway_id in driver.look_up(
-            db, LedgerReceipt, (*_CHAIN, "gateway_id"), by=_CHAIN, wanted=wanted
-        )
-    }
-    ends = driver.look_up(db, LedgerDeviceHead, (*_CHAIN, "prefix_seq"), by=_CHAIN, wanted=wanted)
-    leaves = driver.look_up(db, LedgerEntry, (*_PLACE, "leaf"), by=_PLACE, wanted=ends)
+    ends = driver.look_up(
+        db,
+        LedgerReceipt,
+        (*_CHAIN, "gateway_id"),
+        by=_CHAIN,
+        wanted=wanted,
+        joined=_LAST_OF_PREFIX,
+        more=("e.seq", "e.leaf"),
+    )
     facts = {
-        (device_id, generation): ReceiptFacts(gateways[device_id, generation], seq, leaf, [])
-        for device_id, generation, seq, leaf in leaves
+        (device_id, generation): ReceiptFacts(gateway_id, seq, leaf, [])
+        for device_id, generation, gateway_id, seq, leaf in ends
     }
     columns = (*_CHAIN, "digest", "created_at")
     unnamed = driver.look_up(

@@ -6,6 +6,8 @@ The contract, the same on SQLite (executemany) and PostgreSQL (binary COPY, exec
 - `insert` stores all rows or raises; a row that is there already is an error, never skipped.
 - `upsert` overwrites by primary key, except the columns in `keep`; rows of one call differ in their key.
 - `look_up` gives each stored row whose `by` columns are wanted, once, in no order.
+- `change` locks the rows it changes until the transaction ends; on PostgreSQL it waits for another's lock and then
+  looks again whether the row is still wanted.
 Raises: sqlalchemy.exc.DBAPIError, whatever the driver raised.
 """
 
@@ -54,12 +56,17 @@ def look_up(
     by: Columns,
     wanted: Collection[tuple[Any, ...]],
     where: str = "",
+    joined: str = "",
+    more: Columns = (),
 ) -> list[tuple[Any, ...]]:
-    """`by`: its columns are text or whole numbers. `where`: more conditions on the row `t`, as SQL, without values."""
+    """`by`: its columns are text or whole numbers. `where`: more conditions on the row `t`, as SQL, without values.
+
+    `joined`: tables joined to `t`, as SQL, and `more`: their columns, which are numbers or bytes, after `columns`.
+    """
     if not wanted:
         return []
     connection = db.connection()
-    text, readers = _look_up_text(table, columns, by, where, connection.dialect)
+    text, readers = _look_up_text(table, columns, by, (where, joined, more), connection.dialect)
     if connection.dialect.name == "sqlite":
         arguments: tuple[Any, ...] = (json.dumps(list(wanted)),)
     else:
@@ -74,20 +81,48 @@ def fetch(db: Session, table: type[SQLModel], column: str, **key: int | bytes) -
     return connection.exec_driver_sql(text, tuple(key.values())).scalar()
 
 
+def change(
+    db: Session, table: type[SQLModel], values: dict[str, Any], where: dict[str, Any], *, gives: Columns = ()
+) -> list[tuple[Any, ...]]:
+    """Set `values` in the rows that have all of `where`; the columns `gives` of the rows that were changed."""
+    connection = db.connection()
+    names = (*values, *where)
+    (arguments,) = _converted([(*values.values(), *where.values())], _binders(table, names, connection.dialect))
+    text = _change_text(table, tuple(values), tuple(where), gives, connection.dialect)
+    result = connection.exec_driver_sql(text, arguments)
+    readers = _processors(table, gives, connection.dialect, "result_processor")
+    return list(_converted(result.fetchall(), readers)) if gives else []
+
+
+def any_rows(db: Session, *wanted: tuple[type[SQLModel], str]) -> tuple[bool, ...]:
+    """For each (table, condition as SQL without values; empty: none), whether there is such a row."""
+    row = db.connection().exec_driver_sql(_any_text(wanted)).one()
+    return tuple(bool(found) for found in row)
+
+
 def _converted(rows: Iterable[Sequence[Any]], converters: _Converters) -> Iterable[tuple[Any, ...]]:
     """Few different tenants and times stand in many rows: each is converted once."""
     if not converters:
-        return (tuple(row) for row in rows)
-    known: list[dict[Any, Any]] = [{None: None} for _ in converters]
-    return (_convert(list(row), converters, known) for row in rows)
+        return map(tuple, rows)
+    known = [(place, _Memo(convert)) for place, convert in converters]
+    return (_convert(list(row), known) for row in rows)
 
 
-def _convert(row: list[Any], converters: _Converters, known: list[dict[Any, Any]]) -> tuple[Any, ...]:
-    for (place, convert), seen in zip(converters, known, strict=True):
-        value = row[place]
-        if value not in seen:
-            seen[value] = convert(value)
-        row[place] = seen[value]
+class _Memo(dict[Any, Any]):
+    """Value -> what the column makes of it, made when it is first asked for."""
+
+    def __init__(self, convert: Callable[[Any], Any]) -> None:
+        super().__init__({None: None})
+        self._convert = convert
+
+    def __missing__(self, value: Any) -> Any:  # noqa: ANN401 - whatever the column holds
+        made = self[value] = self._convert(value)
+        return made
+
+
+def _convert(row: list[Any], known: list[tuple[int, _Memo]]) -> tuple[Any, ...]:
+    for place, seen in known:
+        row[place] = seen[row[place]]
     return tuple(row)
 
 
@@ -121,8 +156,9 @@ def _upsert_text(table: type[SQLModel], columns: Columns, keep: Columns, dialect
 
 @cache
 def _look_up_text(
-    table: type[SQLModel], columns: Columns, by: Columns, where: str, dialect: Dialect
+    table: type[SQLModel], columns: Columns, by: Columns, rest: tuple[str, str, Columns], dialect: Dialect
 ) -> tuple[str, _Converters]:
+    where, joined, more = rest
     if dialect.name == "sqlite":
         parts = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(by))
         source = f"(SELECT {parts} FROM json_each(?)) AS wanted"  # noqa: S608 - as above
@@ -130,9 +166,9 @@ def _look_up_text(
         kinds = [column_type(table, name, dialect) for name in by]
         source = f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)}) AS wanted ({', '.join(by)})"
     same = " AND ".join(f"t.{name} = wanted.{name}" for name in by)
-    picked = ", ".join(f"t.{name}" for name in columns)
-    more = f" WHERE {where}" if where else ""
-    text = f"SELECT {picked} FROM {source} JOIN {_table(table).name} AS t ON {same}{more}"  # noqa: S608 - as above
+    picked = ", ".join((*(f"t.{name}" for name in columns), *more))
+    ending = f" {joined}" * bool(joined) + f" WHERE {where}" * bool(where)
+    text = f"SELECT {picked} FROM {source} JOIN {_table(table).name} AS t ON {same}{ending}"  # noqa: S608 - as above
     return text, _processors(table, columns, dialect, "result_processor")
 
 
@@ -140,6 +176,23 @@ def _look_up_text(
 def _fetch_text(table: type[SQLModel], column: str, key: Columns, dialect: Dialect) -> str:
     same = " AND ".join(f"{name} = {_mark(dialect)}" for name in key)
     return f"SELECT {column} FROM {_table(table).name} WHERE {same}"  # noqa: S608 - as above
+
+
+@cache
+def _change_text(table: type[SQLModel], values: Columns, where: Columns, gives: Columns, dialect: Dialect) -> str:
+    mark = _mark(dialect)
+    changed, same = ", ".join(f"{name} = {mark}" for name in values), " AND ".join(f"{name} = {mark}" for name in where)
+    returning = f" RETURNING {', '.join(gives)}" if gives else ""
+    return f"UPDATE {_table(table).name} SET {changed} WHERE {same}{returning}"  # noqa: S608 - as above
+
+
+@cache
+def _any_text(wanted: tuple[tuple[type[SQLModel], str], ...]) -> str:
+    parts = [
+        f"EXISTS (SELECT 1 FROM {_table(table).name}{f' WHERE {condition}' if condition else ''})"  # noqa: S608 - as above
+        for table, condition in wanted
+    ]
+    return f"SELECT {', '.join(parts)}"
 
 
 @cache

@@ -46,14 +46,13 @@ def take(db: Session, *, holder: str, origin: str, now: datetime) -> LedgerLog:
     return log
 
 
-def hold(db: Session, *, fence: int, now: datetime) -> LedgerLog:
-    """The log's row, locked, with the lease renewed. Raises: Fenced, when another sequencer took over."""
-    log = log_store.lock_log(db)
-    if log is None or log.fence != fence:
+def hold(db: Session, *, fence: int, now: datetime) -> int:
+    """Lock the log's row and renew the lease; the log's size. Raises: Fenced, when another sequencer took over."""
+    size = log_store.hold_log(db, fence=fence, held_until=now + LEASE)
+    if size is None:
+        log = log_store.log(db)
         raise Fenced(f"fence {fence} is past: {log.holder if log else 'nobody'} writes the log now")
-    log.held_until = now + LEASE
-    db.add(log)
-    return log
+    return size
 
 
 def release(db: Session, *, holder: str) -> None:

@@ -7,10 +7,9 @@ session is exclusive; on PostgreSQL the row lock makes batches exclusive, and re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Table, and_, delete, insert, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
 from server.ledger import driver
@@ -42,11 +41,26 @@ def log(db: Session) -> LedgerLog | None:
     return db.get(LedgerLog, LOG_ID)
 
 
-def work_waits(db: Session) -> bool:
-    """Whether a queued leaf or a new photo waits for the next batch."""
-    queue = select(LedgerQueue.id).exists()
-    photo = select(LedgerPhoto.digest).where(col(LedgerPhoto.state) == PhotoState.NEW).exists()
-    return bool(db.exec(select(queue | photo)).one())
+def hold_log(db: Session, *, fence: int, held_until: datetime) -> int | None:
+    """Lock the log's row and renew its lease; its size, or None when the row has another fence."""
+    rows = driver.change(db, LedgerLog, {"held_until": held_until}, {"id": LOG_ID, "fence": fence}, gives=("size",))
+    return rows[0][0] if rows else None
+
+
+def store_size(db: Session, size: int) -> None:
+    driver.change(db, LedgerLog, {"size": size}, {"id": LOG_ID})
+
+
+class Work(NamedTuple):
+    """What waits for the next batch besides arrivals."""
+
+    leaves: bool
+    photos: bool
+
+
+def work_waits(db: Session) -> Work:
+    leaves, photos = driver.any_rows(db, (LedgerQueue, ""), (LedgerPhoto, f"state = {int(PhotoState.NEW)}"))
+    return Work(leaves, photos)
 
 
 def queue_rows(db: Session, limit: int) -> Sequence[LedgerQueue]:
@@ -71,18 +85,13 @@ def insert_rows(db: Session, table: type[SQLModel], rows: Sequence[dict[str, Any
 
 def upsert(db: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
     """Insert, or overwrite the given columns where the primary key exists."""
-    if not rows:
-        return
-    key = [column.name for column in _plain(table).primary_key]
-    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(_plain(table))
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    db.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
+    if rows:
+        driver.upsert(db, table, tuple(rows[0]), [tuple(row.values()) for row in rows])
 
 
 def store_tiles(db: Session, tiles: Iterable[Tile]) -> None:
-    rows = [{"level": tile.level, "idx": tile.index, "width": tile.width, "data": tile.data} for tile in tiles]
-    upsert(db, LedgerTile, rows)
+    rows = [(tile.level, tile.index, tile.width, tile.data) for tile in tiles]
+    driver.upsert(db, LedgerTile, ("level", "idx", "width", "data"), rows)
 
 
 def tile(db: Session, level: int, index: int) -> bytes:
@@ -104,8 +113,8 @@ def tile_reader(db: Session) -> ReadTile:
 
 
 def store_checkpoint(db: Session, checkpoint: Checkpoint, *, now: datetime) -> None:
-    row = {"size": checkpoint.size, "root": checkpoint.root, "note": checkpoint.note, "created_at": now}
-    upsert(db, LedgerCheckpoint, [row])
+    row = (checkpoint.size, checkpoint.root, checkpoint.note, now)
+    driver.upsert(db, LedgerCheckpoint, ("size", "root", "note", "created_at"), [row])
 
 
 def newest_checkpoint(db: Session) -> Checkpoint | None:

@@ -8,7 +8,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from firmware_protocol import events, orders
 from firmware_protocol.orders import MAX_RECEIPT_PHOTOS, Receipt
@@ -26,8 +26,7 @@ _REMEMBERED: Final = 20_000
 """Receipts whose acknowledgement is still understood; an older one is simply sent again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutgoingReceipt:
+class OutgoingReceipt(NamedTuple):
     """One signed receipt and the gateway that gets it."""
 
     gateway_id: str

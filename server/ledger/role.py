@@ -203,7 +203,7 @@ class _Loop:
 
     def _work_waits(self) -> bool:
         with self._db.read() as db:
-            return log_store.work_waits(db)
+            return any(log_store.work_waits(db))
 
     def _handle(self, deliveries: list[Delivery], stop: threading.Event) -> None:
         """Until it is stored: a database that is busy or away delays the batch, it loses nothing."""

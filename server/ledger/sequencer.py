@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlmodel import Session
@@ -19,8 +19,8 @@ from server.core.db import Database
 from server.core.rng import Rng
 from server.core.signer import Signer
 from server.ledger import batch_store, checkpoint, lease, log_store, service
-from server.ledger.admission import Reason, SetAside
-from server.ledger.batch import Arrival, Batch, Read, read_all
+from server.ledger.admission import Incoming, Reason, SetAside
+from server.ledger.batch import Arrival, Batch, Read, check, find
 from server.ledger.entry_types import EntryType
 from server.ledger.errors import Fenced
 from server.ledger.log_store import ChainKey
@@ -30,6 +30,8 @@ from server.ledger.schemas import LeafKind
 
 QUEUE_ROWS: Final = 500
 """Queued leaves that one batch takes; the rest waits for the next."""
+MOST_KEYS: Final = 20_000
+"""Device keys remembered between batches."""
 
 OnEvents = Callable[[Session, int, int, datetime], None]
 """Called in the batch's transaction with the first and last index when device events were admitted."""
@@ -43,8 +45,7 @@ class Signers:
     entry: Signer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acknowledged:
+class Acknowledged(NamedTuple):
     """A device has a receipt up to `up_to_seq` that names `photos`."""
 
     chain_key: ChainKey
@@ -86,6 +87,7 @@ class Sequencer:
         self._holder = lease.new_holder(rng)
         self._fence = 0
         self._tree = Tree()
+        self._keys: dict[ChainKey, batch_store.KeyOwner] = {}
 
     @property
     def size(self) -> int:
@@ -118,30 +120,30 @@ class Sequencer:
 
         Raises: Fenced, when another sequencer took over; nothing of the batch is stored then.
         """
-        with self._database.read() as db:
-            reads = read_all(db, arrivals)
+        reads = self._read(arrivals)
         tree = self._tree.copy()
         with self._database.write() as db:
             now = self._clock.now()
-            log = lease.hold(db, fence=self._fence, now=now)
-            if log.size != tree.size:
-                raise Fenced(f"the log has {log.size} entries, this sequencer sealed {tree.size}")
+            size = lease.hold(db, fence=self._fence, now=now)
+            if size != tree.size:
+                raise Fenced(f"the log has {size} entries, this sequencer sealed {tree.size}")
             batch = Batch(now=now, first_index=tree.size)
-            self._decide(db, batch, reads)
+            waits = log_store.work_waits(db)
+            self._decide(db, batch, reads, leaves=waits.leaves)
             fresh = batch.write(db)
             batch_store.acknowledged(db, {one.chain_key: one.up_to_seq for one in _rising(acknowledged)}, now=now)
             for receipt in acknowledged:
                 log_store.photos_acknowledged(db, receipt.chain_key, receipt.photos)
-            due = frozenset(batch.heard) | log_store.take_new_photos(db)
+            due = frozenset(batch.heard) | (log_store.take_new_photos(db) if waits.photos else set())
             if batch.entries:
                 log_store.store_tiles(db, tree.append(batch.leaf_hashes))
                 self._sign_head(db, tree, now)
-                log.size = tree.size
-                db.add(log)
+                log_store.store_size(db, tree.size)
             self._put_on_record(db, batch, fresh)
             if batch.events and self._on_events is not None:
                 self._on_events(db, batch.first_index, tree.size - 1, now)
         self._tree = tree
+        self._remember(batch)
         return Outcome(
             size=tree.size,
             entries=len(batch.entries),
@@ -160,15 +162,28 @@ class Sequencer:
             batch.set_aside.append((arrival, SetAside(Reason.MALFORMED, detail)))
             self._put_on_record(db, batch, batch.write(db))
 
-    def _decide(self, db: Session, batch: Batch, reads: list[Read]) -> None:
-        queue = log_store.queue_rows(db, QUEUE_ROWS)
-        again = [row for row in queue if row.kind == LeafKind.EVENT]
+    def _read(self, arrivals: Sequence[Arrival]) -> list[Read]:
+        """With the keys that earlier batches found; `Batch.load` looks whether they still are."""
+        found = find(arrivals)
+        if unknown := {one.chain_key for one in found if isinstance(one, Incoming)} - self._keys.keys():
+            with self._database.read() as db:
+                self._keys |= batch_store.device_keys(db, unknown)
+        return check(arrivals, found, self._keys)
+
+    def _remember(self, batch: Batch) -> None:
+        if len(self._keys) > MOST_KEYS:
+            self._keys = {}
+        self._keys |= batch.keys
+
+    def _decide(self, db: Session, batch: Batch, reads: list[Read], *, leaves: bool) -> None:
+        queue = log_store.queue_rows(db, QUEUE_ROWS) if leaves else []
+        again = [_arrival(row) for row in queue if row.kind == LeafKind.EVENT]
         if again:
-            reads = read_all(db, [_arrival(row) for row in again]) + reads
+            reads = check(again, find(again), {}) + reads
         batch.admit(batch.load(db, reads))
-        leaves = [row for row in queue if row.kind != LeafKind.EVENT]
-        known = log_store.known_leaves(db, [row.leaf_hash for row in leaves])
-        batch.add_queued(row for row in leaves if row.leaf_hash not in known)
+        own = [row for row in queue if row.kind != LeafKind.EVENT]
+        known = log_store.known_leaves(db, [row.leaf_hash for row in own])
+        batch.add_queued(row for row in own if row.leaf_hash not in known)
         log_store.drop_queue_rows(db, [row.id for row in queue if row.id is not None])
 
     def _sign_head(self, db: Session, tree: Tree, now: datetime) -> None:

@@ -1,6 +1,7 @@
 """The store contract of `driver`, on SQLite and on PostgreSQL: what it writes, other code reads as its own."""
 
 import random
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -68,6 +69,47 @@ def test_look_up_gives_the_wanted_rows_and_no_others(database: Database, rng: ra
             wanted=wanted,
         )
     assert sorted(found) == [(3, rows[2][3], TENANT, NOW), (30, rows[29][3], TENANT, NOW)]
+
+
+def test_look_up_gives_columns_of_joined_rows_after_its_own(database: Database, rng: random.Random) -> None:
+    rows = [entry(index, rng) for index in range(5)]
+    with database.write() as db:
+        driver.insert(db, LedgerEntry, batch_store.ENTRY_COLUMNS, rows)
+        driver.upsert(db, LedgerReceipt, RECEIPT, [("D1", 1, "gw-1", 4), ("D2", 1, "gw-2", 4)])
+    with database.read() as db:
+        found = driver.look_up(
+            db,
+            LedgerReceipt,
+            ("device_id", "gateway_id"),
+            by=("device_id", "generation"),
+            wanted=[("D1", 1), ("D2", 1)],
+            joined="JOIN ledger_entry AS e ON e.device_id = t.device_id AND e.seq = t.acked_seq",
+            more=("e.idx", "e.leaf"),
+        )
+    assert found == [("D1", "gw-1", 3, rows[3][3])]
+
+
+def test_change_touches_the_rows_it_names_and_gives_what_they_have(database: Database) -> None:
+    later = NOW + timedelta(seconds=7)
+    columns = ("device_id", "generation", "gateway_id", "acked_seq")
+    with database.write() as db:
+        driver.upsert(db, LedgerReceipt, columns, [("D1", 1, "gw-1", 5), ("D1", 2, "gw-1", 6)])
+        where = {"device_id": "D1", "generation": 2}
+        assert driver.change(db, LedgerReceipt, {"acked_at": later}, where, gives=("acked_seq", "acked_at")) == [
+            (6, later)
+        ]
+        assert driver.change(db, LedgerReceipt, {"acked_seq": 9}, {"device_id": "D1", "generation": 1}) == []
+        assert driver.change(db, LedgerReceipt, {"acked_seq": 8}, {"device_id": "D9"}, gives=("acked_seq",)) == []
+    with database.read() as db:
+        rows = db.exec(select(LedgerReceipt).order_by(col(LedgerReceipt.generation))).all()
+    assert [(row.acked_seq, row.acked_at) for row in rows] == [(9, None), (6, later)]
+
+
+def test_any_rows_says_for_each_table_whether_there_is_one(database: Database) -> None:
+    with database.write() as db:
+        driver.upsert(db, LedgerReceipt, RECEIPT, [("D1", 1, "gw-1", 5)])
+        asked = ((LedgerReceipt, ""), (LedgerReceipt, "acked_seq = 6"), (LedgerTile, ""))
+        assert driver.any_rows(db, *asked) == (True, False, False)
 
 
 def test_fetch_gives_one_value_or_none(database: Database) -> None:
