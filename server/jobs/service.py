@@ -77,19 +77,19 @@ def enqueue(
     now: datetime,
     delay: timedelta = timedelta(0),
     patient: bool = False,
-) -> Job:
+) -> None:
     """Promise a job in the caller's transaction. `payload` is JSON: ids, digests in hex, numbers.
 
     `patient`: heavy work that nobody waits for; whatever else is due goes first.
     """
-    job = store.add(db, kind=kind, payload=payload, patient=patient, now=now, run_at=now + delay)
+    store.add(db, kind=kind, payload=payload, patient=patient, now=now, run_at=now + delay)
     after_commit(db, _wake.set)
-    return job
 
 
-def enqueue_once(db: Session, kind: str, payload: dict[str, Any], *, now: datetime) -> Job:
+def enqueue_once(db: Session, kind: str, payload: dict[str, Any], *, now: datetime) -> None:
     """Promise a job, unless the same one waits already: its work covers this one too."""
-    return store.waiting(db, kind=kind, payload=payload, by=now) or enqueue(db, kind, payload, now=now)
+    if store.waiting(db, kind=kind, payload=payload, by=now) is None:
+        enqueue(db, kind, payload, now=now)
 
 
 def wait_after(attempts: int) -> timedelta:
