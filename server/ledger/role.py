@@ -95,9 +95,9 @@ def run(runtime: Runtime, *, stop: threading.Event, ready: Callable[[], None], o
     try:
         desk.load()
         consumer.start()
-        outward.start()
         _collect_less()
         ready()
+        outward.start()  # a long log's first publication would take the interpreter's lock from the start
         log.info("ledger_started", size=sequencer.size)
         _Loop(runtime, sequencer, desk, consumer, outward=outward, options=options).run(stop)
     finally:

@@ -132,7 +132,7 @@ class Ledger:
         found = admission.read(payload)
         if isinstance(found, SetAside):
             return found
-        return admission.check_signature(found, self.tables.keys) or found
+        return admission.check_signature(found, self.tables.keys.get(found.chain_key)) or found
 
     def admit(self, reads: list[tuple[bytes, Incoming | SetAside]]) -> set[ChainKey]:
         """The devices that get a receipt."""

@@ -94,11 +94,11 @@ def test_usual_events_take_the_short_way(rng: random.Random) -> None:
     key = admission.DeviceKey(KEY.public_key, admission.KeyStatus.ACTIVE)
     read = admission.read(leaf)
     assert isinstance(read, admission.Incoming)
-    assert admission.check_signature(read, {("CB-1", 1): key}) is None
+    assert admission.check_signature(read, key) is None
     forged = bytearray(leaf)
     forged[-rng.randrange(1, 65)] ^= 1
     read = admission.read(bytes(forged))
     assert isinstance(read, admission.Incoming)
-    refused = admission.check_signature(read, {("CB-1", 1): key})
+    refused = admission.check_signature(read, key)
     assert refused is not None
     assert refused.reason is admission.Reason.BAD_SIGNATURE
