@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from server.core.i18n import N_, _
 
@@ -226,6 +227,11 @@ def install(app: FastAPI, *, page: ProblemPage | None = None) -> Callable[[Reque
         malformed.fields = fields  # type: ignore[attr-defined]
         return answer(request, malformed)
 
+    def on_gone(request: Request, _error: Exception) -> Response:
+        """Whoever asked went away in mid-sentence: nobody reads the answer, and nothing is wrong here."""
+        log.info("client_gone", path=request.url.path)
+        return answer(request, BadInput())
+
     def on_unexpected(request: Request, error: Exception) -> Response:
         log.error("unexpected_error", path=request.url.path, exc_info=error)
         return answer(request, ServerError())
@@ -233,6 +239,7 @@ def install(app: FastAPI, *, page: ProblemPage | None = None) -> Callable[[Reque
     app.add_exception_handler(ServerError, on_server_error)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_malformed)
+    app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(Exception, on_unexpected)
     return on_unexpected
 

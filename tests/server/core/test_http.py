@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Annotated, Any
 from uuid import UUID
 
+import anyio
 import pytest
 import structlog
 from fastapi import FastAPI, Form, HTTPException, Request
@@ -211,3 +212,17 @@ def test_a_log_line_carries_the_request_number(app: FastAPI, ask: Ask, log_text:
     answer = ask(app, "GET", "/broken")
     lines = [json.loads(line) for line in log_text().splitlines()]
     assert answer.headers["x-request-id"] in {line.get("request") for line in lines}
+
+
+def test_who_goes_away_in_mid_body_is_no_error(app: FastAPI, log_text: Callable[[], str]) -> None:
+    said = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> dict[str, Any]:
+        return next(said, {"type": "http.disconnect"})
+
+    async def send(_message: dict[str, Any]) -> None: ...
+
+    scope = {"type": "http", "method": "POST", "path": "/body", "headers": [], "query_string": b"", "app": app}
+    anyio.run(app, scope | {"client": ("127.0.0.1", 1), "server": ("x", 80), "scheme": "http"}, receive, send)
+    told = [json.loads(line)["event"] for line in log_text().splitlines()]
+    assert [event for event in told if event in ("client_gone", "unexpected_error")] == ["client_gone"]
