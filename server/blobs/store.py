@@ -146,7 +146,8 @@ class Blobs:
         """Start or resume an upload; returns the offset to send from, `size` when the file is here already.
 
         The caller decides first that it wants this digest (announced by a verified event, named by a request).
-        Raises: BlobTooLarge, DigestMismatch (an upload of this digest began with another size).
+        An upload that began with another size starts again: one of the two sizes is wrong, and it must not stand in the
+        way of the true file for ever. Raises: BlobTooLarge.
         """
         _check_size(size)
         if self.exists(db, digest, scope=scope):
@@ -168,7 +169,10 @@ class Blobs:
             db.add(upload)
             db.flush()
         elif upload.size != size:
-            raise DigestMismatch
+            self._objects.delete([name for _offset, _length, name in self._parts(upload)])
+            upload.size, upload.media_type = size, media_type
+            db.add(upload)
+            db.flush()
         return self._offset(upload)
 
     def append(self, db: Session, digest: bytes, offset: int, chunk: bytes, *, scope: Scope) -> int:

@@ -119,7 +119,8 @@ class StolenGateway:
         return self._web.post(path, **request)
 
     def try_put(self, path: str, data: bytes) -> httpx.Response:
-        return self._web.put(path, content=data)
+        """A whole photo in one piece."""
+        return self._web.put(path, content=data, headers={"Upload-Offset": "0", "Upload-Length": str(len(data))})
 
 
 @contextmanager

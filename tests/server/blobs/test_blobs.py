@@ -142,6 +142,20 @@ def test_an_upload_of_other_bytes_is_refused_and_starts_again(blobs: Blobs, data
         assert blobs.begin(db, DIGEST, len(TEXT), "image/jpeg", scope=scope) == 0
 
 
+@pytest.mark.parametrize("wrong", [2, 2 * len(TEXT)])
+def test_an_upload_of_another_size_does_not_stand_in_the_way(
+    blobs: Blobs, database: Database, scope: Scope, wrong: int
+) -> None:
+    with database.write() as db:
+        blobs.begin(db, DIGEST, wrong, "image/jpeg", scope=scope)
+        blobs.append(db, DIGEST, 0, b"x" * 2, scope=scope)
+    with database.write() as db:
+        assert blobs.begin(db, DIGEST, len(TEXT), "image/jpeg", scope=scope) == 0
+        blobs.append(db, DIGEST, 0, TEXT, scope=scope)
+        assert blobs.finish(db, DIGEST, scope=scope) == DIGEST
+        assert blobs.get(db, DIGEST, scope=scope) == TEXT
+
+
 def test_an_upload_longer_than_announced_is_refused(blobs: Blobs, database: Database, scope: Scope) -> None:
     with database.write() as db:
         blobs.begin(db, DIGEST, 10, "image/jpeg", scope=scope)
