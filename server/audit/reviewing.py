@@ -4,6 +4,7 @@ Until then the public page says of their codes "cannot confirm". The word is an 
 press has its code withdrawn as well.
 """
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -46,6 +47,13 @@ def review(db: Session, run: Runtime, scope: Scope, *, token_id: bytes, stroke: 
 def is_open(db: Session, row: StrokeRead) -> bool:
     """Whether this press waits for a person."""
     return events.is_unchecked(row) and store.verdict(db, row.token_id, row.stroke) is None
+
+
+def count_open(db: Session, rows: Sequence[StrokeRead]) -> int:
+    """How many of these presses wait for a person."""
+    unchecked = [(row.token_id, row.stroke) for row in rows if events.is_unchecked(row)]
+    decided = store.decided(db, {token_id for token_id, _stroke in unchecked}) if unchecked else set()
+    return sum(one not in decided for one in unchecked)
 
 
 def may_decide(db: Session, run: Runtime, scope: Scope, read: ReviewRead) -> bool:

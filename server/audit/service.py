@@ -28,7 +28,7 @@ def reconcile(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> Reco
     pressed = [view for view in views if view.stroke.state == "done"]
     not_confirmed = sum(view.stroke.state == "unknown" for view in views)
     spoiled = sum(view.stroke.state == "spoiled" for view in views)
-    to_review = sum(reviewing.is_open(db, view.stroke) for view in views)
+    to_review = reviewing.count_open(db, [view.stroke for view in views])
     unused = labels_unused(tokens.labels_of(db, scope, request_id))
     photographed = sum(_photographed(view) for view in pressed)
     agreeing = sum(view.imprint_finding is not None and view.imprint_finding.answer == "agrees" for view in pressed)

@@ -1,5 +1,6 @@
 """What screens and upper slices ask: the timeline of a request, photos, alarms, changes."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -66,7 +67,7 @@ def timeline(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> Timel
     """Everything that happened with a request, for one page. Raises: NoSuchRequest."""
     request = approvals.request(db, run, scope, request_id)
     findings = inspection.findings(db, scope, request_id)
-    views = tuple(_view(db, row, findings) for row in store.strokes(db, scope, request_id))
+    views = _views(db, scope, store.strokes(db, scope, request_id), findings)
     open_leases = tuple(lease for lease in tokens.leases(db, run, scope) if lease.request_id == request_id)
     stamped = sum(view.stroke.state == "done" for view in views)
     return TimelineRead(
@@ -201,21 +202,42 @@ def _announced(db: Session, gateway: GatewayRead, digest: bytes) -> AnnouncedPho
     return row
 
 
-def _view(db: Session, row: Stroke, findings: list[FindingRead]) -> StrokeView:
-    stroke, label = StrokeRead.model_validate(row), sheets.label_of(db, row)
-    mine = [f for f in findings if (f.token_id, f.stroke) == (stroke.token_id, stroke.stroke)]
+def _views(db: Session, scope: Scope, rows: Sequence[Stroke], findings: list[FindingRead]) -> tuple[StrokeView, ...]:
+    """Of one request, with as many queries for a hundred strokes as for one."""
+    digests = {digest for row in rows for digest in _photos(row)}
+    stored = store.stored_among(db, scope.tenant_id, digests) if digests else set()
+    of_sheet: dict[tuple[int, int], list[Stroke]] = {}
+    for row in rows:
+        if row.trace_code is not None and row.state != "spoiled":
+            of_sheet.setdefault((row.copy_number, row.page), []).append(row)
+    of_stroke: dict[tuple[bytes, int], list[FindingRead]] = {}
+    for finding in findings:
+        of_stroke.setdefault((finding.token_id, finding.stroke), []).append(finding)
+    return tuple(
+        _view(
+            row,
+            of_stroke.get((row.token_id, row.stroke), []),
+            label=sheets.newest(row, of_sheet.get((row.copy_number, row.page), [])),
+            stored=stored,
+        )
+        for row in rows
+    )
+
+
+def _photos(row: Stroke) -> set[bytes]:
+    photos = (row.before_preview, row.before_photo, row.after_preview, row.after_photo)
+    return {digest for digest in photos if digest is not None}
+
+
+def _view(row: Stroke, mine: list[FindingRead], *, label: Stroke | None, stored: set[bytes]) -> StrokeView:
+    stroke = StrokeRead.model_validate(row)
     page = [f for f in mine if f.kind == "page" and f.photo_digest == stroke.before_preview]
     imprint = [f for f in mine if f.kind == "imprint"]
-    digests = {
-        digest
-        for digest in (stroke.before_preview, stroke.before_photo, stroke.after_preview, stroke.after_photo)
-        if digest is not None
-    }
     return StrokeView(
         stroke=stroke,
         page_finding=page[-1] if page else None,
         imprint_finding=imprint[-1] if imprint else None,
-        photos_stored=frozenset(digest.hex() for digest in store.stored_among(db, row.tenant_id, digests)),
+        photos_stored=frozenset(digest.hex() for digest in _photos(row) & stored),
         label_code=label.short_code if label is not None else None,
     )
 

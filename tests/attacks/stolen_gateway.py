@@ -13,11 +13,11 @@ import paho.mqtt.client as mqtt
 import serial
 from paho.mqtt.enums import CallbackAPIVersion
 
-from dashboard.demo.callers import Booth
+from dashboard.demo.callers import Booth, Json
 from dashboard.demo.cast import GATEWAY
 from dashboard.demo.story import Stage
 from dashboard.demo.waiting import until
-from firmware_protocol import messages
+from firmware_protocol import cose, messages, tokens
 from firmware_protocol.framing import FrameDecoder, encode_frame
 from firmware_protocol.messages import Message, Refused
 from firmware_protocol.reasons import Reason
@@ -108,7 +108,9 @@ class StolenGateway:
         nonce = self.ask(messages.ChallengeRequest(), messages.Challenge).nonce
         body = {"request_id": request_id, "nonce": nonce.hex(), "operator_id": str(UUID(operator))}
         self.post(f"devices/{device}/tokens", json=body)
-        return self.order("token")
+        while tokens.read(cose.parse1(found := self.order("token")).payload).nonce != nonce:
+            pass  # headquarters sent an older one again
+        return found
 
     def post(self, path: str, **request: Any) -> httpx.Response:
         answer = self.try_post(path, **request)
@@ -125,7 +127,10 @@ class StolenGateway:
 
 @contextmanager
 def stolen(stage: Stage) -> Iterator[StolenGateway]:
-    """The honest gateway is off meanwhile, and carries on afterwards as if nothing had been."""
+    """The keeper is signed in at the device, and went for a coffee. The honest gateway is off meanwhile, and carries on
+    afterwards as if nothing had been.
+    """
+    until("keeper", "the keeper being signed in at the device", lambda: _sign_in(stage)["at_device"])
     stage.at_gateway.close()
     stage.company.gateway.stop()
     try:
@@ -134,3 +139,9 @@ def stolen(stage: Stage) -> Iterator[StolenGateway]:
     finally:
         stage.booth = Booth(stage.company.gateway.start()["session_url"].rstrip("/"))
         until("gateway", "the honest gateway finding the device", lambda: stage.at_gateway.device("back")["online"])
+
+
+def _sign_in(stage: Stage) -> Json:
+    path = f"/api/devices/{stage.device_id}/sign-in"
+    answer: Json = stage.at_gateway.post("keeper", path, {"username": "keeper", "pin": stage.players.keeper_pin})
+    return answer
