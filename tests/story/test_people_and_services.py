@@ -174,9 +174,14 @@ def test_a_passkey_made_at_the_device_counts_once_its_owner_said_so_and_then_wit
     number = f"{waits['number'][:3]} {waits['number'][3:]}"
     assert f"number {number} at headquarters" in told.inner_text()
     out = page.get_by_role("button", name="Sign out")
-    out.click()
+    with page.expect_navigation():  # the stream shows the sign-in form already before the form's own answer does
+        out.click()
     use.click()
     expect(page.get_by_text("No passkey counts on this page yet.")).to_be_visible()
+    office.lay(ONE, 1)
+    expect(page.get_by_text("Page lies still")).to_be_visible()
+    expect(page.get_by_text("No passkey counts on this page yet.")).to_be_visible()  # however often it is drawn again
+    office.hand("/take-away")
     assert f"Passkey {number} waits" in office.page("keeper", "/passkeys")
     office.fill_in("keeper", f"/passkeys/{waits['id']}/confirm")
     page.reload()

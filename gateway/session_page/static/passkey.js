@@ -60,6 +60,13 @@ const DO = {
   },
 };
 
+let told = null; // why the last try came to nothing: said until the next one, however often the screen is drawn meanwhile
+
+export function retell() {
+  const button = told && document.querySelector(`[data-passkey="${told.kind}"]`);
+  if (button) button.textContent = told.text ?? button.dataset.textFailed;
+}
+
 export function passkeys(refresh) {
   if (!window.PublicKeyCredential) return;
   document.documentElement.classList.add("passkeys");
@@ -71,12 +78,14 @@ export function passkeys(refresh) {
       return;
     }
     button.disabled = true;
+    told = null;
     try {
       await DO[button.dataset.passkey]();
     } catch (error) {
       const given = error instanceof DOMException; // not touched, not verified, or none of these passkeys is there
-      button.textContent = given ? button.dataset.textFailed : error.message;
+      told = { kind: button.dataset.passkey, text: given ? null : error.message };
       button.disabled = false;
+      retell();
       return;
     }
     refresh();

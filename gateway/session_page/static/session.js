@@ -1,6 +1,6 @@
 // Keeps the screen up to date with the device. Without it the forms still work and a reload shows the next step.
 import { listen } from "./badge.js";
-import { passkeys } from "./passkey.js";
+import { passkeys, retell } from "./passkey.js";
 
 const CUES = {
   go: [880, 0.25], leaf: [990, 0.06], stamped: [660, 0.12], done: [520, 0.4], asked: [440, 0.2], spoil: [330, 0.3],
@@ -51,6 +51,7 @@ function show(fresh) {
     const [here, there] = [document.querySelector(part), fresh.querySelector(part)];
     if (here && there && !(typing && part === "main")) here.replaceWith(document.adoptNode(there.cloneNode(true)));
   }
+  retell();
   if (live?.naturalWidth) document.querySelector("img[data-live]")?.replaceWith(live);
   shown = fresh.body.innerHTML;
   document.title = fresh.title;
