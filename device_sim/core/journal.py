@@ -23,9 +23,17 @@ COMPACT_FROM: Final = 65_536
 class Journal:
     """Raises: StorageFailed, in every method that writes; after that the object is dead, open a new one."""
 
-    def __init__(self, disk: Disk, *, capacity: int = CAPACITY) -> None:
-        """Reads the file and folds it. A torn tail waits for the next append, which cuts and reports it in one step."""
-        reading = records.read(disk.read(FILE))
+    def __init__(self, disk: Disk, *, capacity: int = CAPACITY, anew: bool = False) -> None:
+        """Reads the file and folds it. A torn tail waits for the next append, which cuts and reports it in one step.
+
+        What is read is made durable before anybody believes it: a write that failed may have left a record that the
+        next power cut takes away. `anew`: the next append writes the whole file, since a disk that failed one sync may
+        say yes to the next without having kept the data.
+        """
+        data = disk.read(FILE)
+        if data:
+            disk.sync(FILE)
+        reading = records.read(data)
         self.torn = reading.torn
         self.damaged = reading.damaged
         self._disk = disk
@@ -36,7 +44,7 @@ class Journal:
         self.memory = EMPTY
         for record in self._records:
             self.memory = remember(self.memory, record)
-        self._rewrite_next = self.torn > 0
+        self._rewrite_next = self.torn > 0 or anew
         self._dead = self.damaged
         self._events = {
             self.memory.seq - back: record

@@ -74,8 +74,8 @@ class Device:
     def _start(self, cause: ResetCause) -> None:
         parts = self._parts
         parts.latch.hold()
+        self._journal = Journal(parts.disk, capacity=self._capacity, anew=cause is ResetCause.WATCHDOG)
         time = self._time = Timekeeper(clock=parts.clock, rng=parts.rng)
-        self._journal = Journal(parts.disk, capacity=self._capacity)
         log = self._log = EventLog(
             identity=self._identity,
             journal=self._journal,

@@ -141,7 +141,7 @@ class Memory:
 
     @property
     def asks_who(self) -> bool:
-        """Somebody can sign in here, so a token for a person needs that person."""
+        """Somebody can sign in here, so a token is for a person, and needs that person."""
         return bool(self.roster or self.passkeys)
 
     @property

@@ -95,9 +95,9 @@ def _check_place(token: Token, memory: Memory) -> No | None:
         (_head(memory, seal.slot) != seal.head_id, Reason.WRONG_HEAD, "another head is in that slot"),
         (seal.max_strokes == 0, Reason.MALFORMED, "no stroke in it"),
         (
-            seal.operator is not None and memory.asks_who and seal.operator != memory.operator,
+            memory.asks_who and (seal.operator is None or seal.operator != memory.operator),
             Reason.OPERATOR_NEEDED,
-            "the person it is for is not signed in",
+            "it is for nobody, or for somebody who is not signed in",
         ),
     )
 

@@ -200,6 +200,8 @@ class Rig:
     ) -> bytes:
         challenge = self.ask(messages.ChallengeRequest())
         assert isinstance(challenge, messages.Challenge), challenge
+        status = self.ask(messages.StatusRequest())
+        assert isinstance(status, messages.Status), status
         seal = SealClaims(
             slot=0,
             max_strokes=max_strokes,
@@ -210,6 +212,7 @@ class Rig:
             head_id=HEAD,
             first_page=first_page,
             last_page=last_page,
+            operator=status.operator,
         )
         token = Token(
             device_id=self.ready["device_id"],

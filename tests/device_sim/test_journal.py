@@ -412,6 +412,34 @@ def test_a_write_that_failed_is_not_remembered() -> None:
     assert journal.failed
 
 
+def test_what_a_failed_write_left_is_durable_before_it_is_believed() -> None:
+    """Else a device in FAULT tells of an event that the next power cut takes away, and signs another in its place."""
+    world = busy_world()
+    kept = Journal(world.disk)
+    synced: list[str] = []
+    world.disk.sync = synced.append  # type: ignore[method-assign]
+    assert Journal(world.disk).memory == kept.memory
+    assert synced == [FILE]
+
+    def fails(_name: str) -> None:
+        raise StorageFailed("input/output error")
+
+    world.disk.sync = fails  # type: ignore[method-assign]
+    with pytest.raises(StorageFailed):
+        Journal(world.disk)
+
+
+def test_the_first_write_after_a_failed_one_is_the_whole_file() -> None:
+    """A disk that failed a sync may have dropped the data and say yes to the next."""
+    world = busy_world()
+    before = world.disk.files[FILE]
+    world.disk.append = None  # type: ignore[assignment, method-assign] - only a new file will do
+    journal = Journal(world.disk, anew=True)
+    journal.append([records.read(before).records[-1]])
+    assert world.disk.files[FILE].startswith(before)
+    assert len(world.disk.files[FILE]) > len(before)
+
+
 def test_the_chain_hash_of_hello_is_the_last_event() -> None:
     world = busy_world()
     hello = world.hello()

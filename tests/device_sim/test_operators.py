@@ -60,6 +60,13 @@ def test_a_token_for_a_person_needs_that_person(office: World) -> None:
     office.grant(operator=ANN)
 
 
+def test_a_token_for_nobody_opens_nothing_where_people_are_known(office: World) -> None:
+    assert office.refused(messages.TokenRequest(token=office.token(operator=None))) is Reason.OPERATOR_NEEDED
+    sign_in(office)
+    assert office.refused(messages.TokenRequest(token=office.token(operator=None))) is Reason.OPERATOR_NEEDED
+    office.grant(operator=ANN)
+
+
 def test_without_a_roster_the_gateway_is_believed(world: World) -> None:
     world.grant(operator=ANN)
 

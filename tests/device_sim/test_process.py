@@ -107,8 +107,7 @@ def test_a_whole_stamping_and_what_is_left_of_it(rig: Rig) -> None:
 
 def test_a_look_shows_the_sheet_that_lies_there_and_is_gone_with_the_next(rig: Rig) -> None:
     entry = operators.entry(operator=b"ann.", method=Method.PIN, secret="2468", salt=b"saltsalt")
-    roster = Roster(device_id=rig.ready["device_id"], number=1, part=0, parts=1, entries=(entry.pack(),))
-    assert rig.ask(messages.RosterRequest(roster=orders.sign(roster, key=POLICIES))) == messages.Accepted()
+    people(rig, number=1, entries=(entry.pack(),))
     proof = operators.proof("2468", salt=b"saltsalt")
     assert rig.ask(messages.OperatorRequest(operator=b"ann.", method=1, proof=proof)) == messages.Accepted()
     rig.grant(max_strokes=1)
@@ -129,7 +128,13 @@ def test_a_look_shows_the_sheet_that_lies_there_and_is_gone_with_the_next(rig: R
     assert bright > dark + 60, "white paper on the dark mat"
     assert rig.fetch(first) is bulk.BulkStatus.UNKNOWN_DIGEST
     assert not list(rig.home.glob(f"photos/{first.hex()}*"))
-    rig.ask(messages.OperatorLeaveRequest())
+    people(rig, number=2, entries=())
+
+
+def people(rig: Rig, *, number: int, entries: tuple[bytes, ...]) -> None:
+    """Who may sign in from now on; nobody else stays."""
+    roster = Roster(device_id=rig.ready["device_id"], number=number, part=0, parts=1, entries=entries)
+    assert rig.ask(messages.RosterRequest(roster=orders.sign(roster, key=POLICIES))) == messages.Accepted()
 
 
 def test_the_press_leaves_red_ink_and_a_code_on_the_paper(rig: Rig) -> None:

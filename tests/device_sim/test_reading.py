@@ -22,13 +22,13 @@ ANN = operators.Entry(operator=b"ann.", method=Method.PIN, salt=b"saltsalt", ver
 def busy_day() -> World:
     """One of each: sweep, stroke, spoiled sheet, label, tamper and its end, roster, receipt, release."""
     world = World()
-    world.ask(messages.RosterRequest(roster=world.roster(ANN)))
     token_id = world.grant(policy=int(Mode.SWEEP), first_page=1, last_page=1)
     world.scan()
     world.ask(messages.SweepEndRequest())
     world.stamp()
     world.ask(messages.SpoilRequest(token_id=token_id, stroke=1))
     world.ask(messages.LabelRequest(token_id=token_id, stroke=1))
+    world.ask(messages.RosterRequest(roster=world.roster(ANN)))
     world.device.pried()
     world.serve(ServiceKind.CLEAR_TAMPER, epoch=1)
     photos = world.device.memory.photos

@@ -314,10 +314,14 @@ class World:
     def token(
         self, *, key: SigningKey = ISSUER, nonce: bytes | None = None, exi_s: int | None = 300, **changes: object
     ) -> bytes:
-        """A token for this device; `changes` replace fields of Token or of SealClaims. `voucher_counter`: a voucher."""
+        """A token for this device, for whoever is signed in there; `changes` replace fields of Token or of SealClaims.
+
+        `voucher_counter`: a voucher.
+        """
         seal: dict[str, object] = {
             "slot": 0, "max_strokes": 2, "policy": 0, "epoch": 0, "window_s": 20, "document_digest": DOCUMENT,
-            "head_id": HEAD, "voucher_counter": None, "operator": None, "first_page": None, "last_page": None,
+            "head_id": HEAD, "voucher_counter": None, "operator": self.device.memory.operator,
+            "first_page": None, "last_page": None,
         }  # fmt: skip
         claims: dict[str, object] = {
             "device_id": DEVICE_ID, "issued_at": UNIX_S, "not_before": UNIX_S, "expires_at": UNIX_S + 600,

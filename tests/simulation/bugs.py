@@ -76,19 +76,19 @@ def _settle_nothing(memory: Any, *, counter: int, key: Any) -> list[Any]:
     return settle.unexplained(counter - memory.counted, counter=counter, token_id=None)
 
 
-def _seq_from_one(self: Journal, disk: Any, *, capacity: int) -> None:
-    _JOURNAL(self, disk, capacity=capacity)
+def _seq_from_one(self: Journal, disk: Any, **how: Any) -> None:
+    _JOURNAL(self, disk, **how)
     if self.memory.seq:
         self.memory = dataclasses.replace(self.memory, seq=0, chain_hash=events.FIRST_PREVIOUS, past=())
 
 
-def _floor_from_zero(self: Journal, disk: Any, *, capacity: int) -> None:
-    _JOURNAL(self, disk, capacity=capacity)
+def _floor_from_zero(self: Journal, disk: Any, **how: Any) -> None:
+    _JOURNAL(self, disk, **how)
     self.memory = dataclasses.replace(self.memory, floor_ms=0)
 
 
-def _untampered(self: Journal, disk: Any, *, capacity: int) -> None:
-    _JOURNAL(self, disk, capacity=capacity)
+def _untampered(self: Journal, disk: Any, **how: Any) -> None:
+    _JOURNAL(self, disk, **how)
     self.memory = dataclasses.replace(self.memory, tampered=False)
 
 
@@ -165,8 +165,8 @@ def _without_sign_out(self: Operators, data: bytes) -> Any:
 _ROSTER: Final = Operators.take_roster
 
 
-def _vouchers_from_one(self: Journal, disk: Any, *, capacity: int) -> None:
-    _JOURNAL(self, disk, capacity=capacity)
+def _vouchers_from_one(self: Journal, disk: Any, **how: Any) -> None:
+    _JOURNAL(self, disk, **how)
     self.memory = dataclasses.replace(self.memory, voucher_counter=None, spent=())
 
 
