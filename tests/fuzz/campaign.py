@@ -18,6 +18,7 @@ def main(name: str, runs: str, corpus: Path, seed: str) -> None:
     options = [
         sys.argv[0],
         f"-atheris_runs={runs}",
+        f"-seed={seed}",
         "-max_len=600",
         "-verbosity=0",
         "-rss_limit_mb=1024",
