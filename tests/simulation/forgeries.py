@@ -59,9 +59,9 @@ class Forgeries:
         memory = stand.device.memory
         kind = self._rng.choice(KINDS)
         if kind == "token":
-            challenge = self._wire.ask(stand, messages.ChallengeRequest())
-            if isinstance(challenge.value, messages.Challenge):
-                self._wire.give(stand.name, kind, self._false_token(stand, challenge.value.nonce))
+            nonce = self._wire.challenge(stand)
+            if nonce is not None:
+                self._wire.give(stand.name, kind, self._false_token(stand, nonce))
         elif kind == "permit":
             seen = self._wire.ask(stand, messages.CaptureRequest())
             seen.then(lambda: self._false_permit(stand, seen.value))

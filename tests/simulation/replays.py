@@ -77,11 +77,10 @@ class Replays:
         if not wanted:
             return
         order = self._rng.choice(wanted)
-        challenge = self._wire.ask(stand, messages.ChallengeRequest())
-        if not isinstance(challenge.value, messages.Challenge):
+        nonce = self._wire.challenge(stand)
+        if nonce is None:
             return
-        nonce = challenge.value.nonce
-        call = self._network.call(lambda: self._server.token(other.name, order.number, nonce, _who(stand)))
+        call = self._network.call(lambda: self._server.token(other.name, order.number, nonce, stand.account.operator))
         call.then(lambda: self._pocket(stand, other, nonce) if call.value is not None else None)
 
     def _pocket(self, stand: Stand, other: Stand, nonce: bytes) -> None:
@@ -116,7 +115,7 @@ class Replays:
     def old_page(self, stand: Stand) -> None:
         """An earlier PAGE_SEEN with its photo, to get a permit for the stroke that comes now."""
         photos = self._gateway.photos
-        seen = [(event, _peeked(event)) for device, event in self._wire.heard["event"] if device == stand.name]
+        seen = [(event, _peeked(event)) for event in self._wire.of("event", stand)]
         usable = [
             (event, photos[body.preview_digest])
             for event, body in seen
@@ -131,20 +130,18 @@ class Replays:
         order = next((order for order in self._server.orders if order.head == stand.account.head), None)
         if order is None or stand.state is not State.LOCKED:
             return
-        challenge = self._wire.ask(stand, messages.ChallengeRequest())
-        if not isinstance(challenge.value, messages.Challenge):
+        nonce = self._wire.challenge(stand)
+        if nonce is None:
             return
-        nonce = challenge.value.nonce
-        call = self._network.call(lambda: self._server.token(stand.name, order.number, nonce, _who(stand)))
+        call = self._network.call(lambda: self._server.token(stand.name, order.number, nonce, stand.account.operator))
 
         def then() -> None:
             row = self._server.by_nonce.get((stand.name, nonce))
             if row is None or not self._server.alive:
                 return
             self._server.set_suspended(stand.name, suspended=False)
-            policy = next((data for device, data in reversed(self._wire.heard["policy"]) if device == stand.name), None)
-            if policy is not None:
-                self._wire.give(stand.name, "policy", policy)
+            if policies := self._wire.of("policy", stand):
+                self._wire.give(stand.name, "policy", policies[-1])
             wait = self._wire.ask(stand, messages.TokenRequest(token=row.signed))
             if isinstance(wait.value, messages.Refused):
                 self._marks.hit("token_behind_its_policy_refused")
@@ -153,7 +150,7 @@ class Replays:
 
     def old_voucher(self, stand: Stand) -> None:
         """A voucher that was used, or whose time is over, perhaps after another start of the device."""
-        own = [data for device, data in self._wire.heard["token"] if device == stand.name and voucher_in(data)]
+        own = [data for data in self._wire.of("token", stand) if voucher_in(data)]
         if not own:
             return
         self._wire.ask(stand, messages.RelockRequest(close_grant=True))
@@ -164,10 +161,9 @@ class Replays:
         order = next((order for order in self._server.orders if order.head == stand.account.head), None)
         if order is None or stand.state is not State.LOCKED:
             return
-        challenge = self._wire.ask(stand, messages.ChallengeRequest())
-        if not isinstance(challenge.value, messages.Challenge):
+        nonce = self._wire.challenge(stand)
+        if nonce is None:
             return
-        nonce = challenge.value.nonce
         call = self._network.call(lambda: self._server.token(stand.name, order.number, nonce, ON_LEAVE))
 
         def then() -> None:
@@ -182,11 +178,6 @@ class Replays:
         heard = self._wire.heard["event"]
         for _, event in self._rng.sample(heard, min(5, len(heard))):
             self._network.up(stand.name, "", event, self._server.ledger.arrive)
-
-
-def _who(stand: Stand) -> bytes | None:
-    """Who is signed in there."""
-    return stand.account.operator
 
 
 def _peeked(event: bytes) -> events.Body | None:

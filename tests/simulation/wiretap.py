@@ -102,6 +102,11 @@ class Wiretap:
             self._timeline.after(3_000, lambda: self._give_up(msg_id))
         return wait
 
+    def challenge(self, stand: Stand) -> bytes | None:
+        """The nonce of a new challenge; None when the device gives none at once."""
+        answer = self.ask(stand, messages.ChallengeRequest()).value
+        return answer.nonce if isinstance(answer, messages.Challenge) else None
+
     def _give_up(self, msg_id: int) -> None:
         wait = self._answers.pop(msg_id, None)
         if wait is not None:
