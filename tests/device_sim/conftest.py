@@ -15,6 +15,14 @@ def world() -> World:
     return World()
 
 
+@pytest.fixture
+def seen(world: World) -> messages.Captured:
+    """A page that lies there, photographed for the first of two strokes."""
+    world.grant()
+    world.lay()
+    return world.capture()
+
+
 @pytest.fixture(scope="module")
 def head_png() -> bytes:
     picture = Image.new("L", (300, 300), 255)

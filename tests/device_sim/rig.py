@@ -20,7 +20,7 @@ from firmware_protocol.framing import FrameDecoder, encode_frame
 from firmware_protocol.messages import Message
 from firmware_protocol.orders import Permit, Receipt
 from firmware_protocol.tokens import SealClaims, Token
-from tests.device_sim.world import DOCUMENT, HEAD, ISSUER, PERMITS, RECEIPTS, TERMS, UNIX_S
+from tests.device_sim.installation import DOCUMENT, HEAD, ISSUER, PERMITS, RECEIPTS, TERMS, UNIX_S
 
 PATIENCE_S = 20.0
 DPI = "150"

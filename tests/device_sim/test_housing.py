@@ -9,7 +9,9 @@ from firmware_protocol import events, messages
 from firmware_protocol.messages import State
 from firmware_protocol.orders import ServiceKind
 from firmware_protocol.reasons import Reason
-from tests.device_sim.world import HEAD, PowerCut, World
+from tests.device_sim.hardware import PowerCut
+from tests.device_sim.installation import HEAD
+from tests.device_sim.world import World
 
 OTHER = b"otherhed"
 

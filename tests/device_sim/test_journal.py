@@ -23,7 +23,9 @@ from firmware_protocol.cose import keyring
 from firmware_protocol.events import Cause, Outcome
 from firmware_protocol.messages import State
 from firmware_protocol.reasons import Reason
-from tests.device_sim.world import DEVICE_KEY, MemoryDisk, PowerCut, Shaft, World
+from tests.device_sim.hardware import MemoryDisk, PowerCut, Shaft
+from tests.device_sim.installation import DEVICE_KEY
+from tests.device_sim.world import World
 
 RECORDS = st.lists(
     st.builds(Record, kind=st.sampled_from([Kind.EVENT, Kind.RECEIPT]), body=st.binary(max_size=80)), max_size=6

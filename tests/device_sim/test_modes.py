@@ -8,7 +8,8 @@ from firmware_protocol.messages import State
 from firmware_protocol.orders import FAN
 from firmware_protocol.reasons import Reason
 from firmware_protocol.tokens import Mode
-from tests.device_sim.world import UNIX_S, World
+from tests.device_sim.installation import UNIX_S
+from tests.device_sim.world import World
 
 NONE = 2
 """Page check: nobody permits."""

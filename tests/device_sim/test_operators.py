@@ -10,7 +10,8 @@ from firmware_protocol import events, messages, operators
 from firmware_protocol.messages import State
 from firmware_protocol.operators import Entry, Method
 from firmware_protocol.reasons import Reason
-from tests.device_sim.world import POLICIES, STRANGER, World
+from tests.device_sim.installation import POLICIES, STRANGER
+from tests.device_sim.world import World
 
 ANN, BOB = b"ann.", b"bob."
 SALT = b"saltsalt"

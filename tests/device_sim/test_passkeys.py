@@ -14,7 +14,8 @@ from firmware_protocol.messages import State
 from firmware_protocol.operators import Method
 from firmware_protocol.passkeys import Assertion
 from firmware_protocol.reasons import Reason
-from tests.device_sim.world import DEVICE_ID, World
+from tests.device_sim.installation import DEVICE_ID
+from tests.device_sim.world import World
 from tests.fixtures.authenticator import Authenticator, client_data
 
 ANN, BOB = b"ann.", b"bob."

@@ -26,8 +26,8 @@ from firmware_protocol.messages import State
 from firmware_protocol.operators import Method
 from firmware_protocol.orders import Roster
 from firmware_protocol.reasons import Reason
+from tests.device_sim.installation import POLICIES
 from tests.device_sim.rig import Rig, presses_in
-from tests.device_sim.world import POLICIES
 
 
 def hello_frame(msg_id: int) -> bytes:

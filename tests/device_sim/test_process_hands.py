@@ -24,8 +24,8 @@ from firmware_protocol.orders import Policy, ServiceKind
 from firmware_protocol.reasons import Reason
 from firmware_protocol.tokens import Mode
 from server.inspection import tasks
+from tests.device_sim.installation import POLICIES
 from tests.device_sim.rig import Rig
-from tests.device_sim.world import POLICIES
 from tests.server.world import contract_pdf
 
 

@@ -17,7 +17,9 @@ from firmware_protocol.messages import State
 from firmware_protocol.operators import Entry, Method
 from firmware_protocol.orders import ServiceKind
 from firmware_protocol.tokens import Mode
-from tests.device_sim.world import DEVICE_KEY, STRANGER, PowerCut, World
+from tests.device_sim.hardware import PowerCut
+from tests.device_sim.installation import DEVICE_KEY, STRANGER
+from tests.device_sim.world import World
 
 DAYS = int(os.environ.get("CINNABAR_DAYS", "12"))
 STEPS = 60

@@ -8,7 +8,8 @@ from firmware_protocol.events import ServiceStage
 from firmware_protocol.messages import State
 from firmware_protocol.orders import ServiceKind
 from firmware_protocol.reasons import Reason
-from tests.device_sim.world import DEVICE_KEY, HEAD, TERMS, Key, World
+from tests.device_sim.installation import DEVICE_KEY, HEAD, TERMS, Key
+from tests.device_sim.world import World
 
 NEW_HEAD = b"newhead!"
 FEEL = {

@@ -8,7 +8,8 @@ from firmware_protocol.cose import keyring
 from firmware_protocol.events import Cause
 from firmware_protocol.messages import State
 from firmware_protocol.reasons import Reason
-from tests.device_sim.world import DEVICE_KEY, DOCUMENT, HEAD, World
+from tests.device_sim.installation import DEVICE_KEY, DOCUMENT, HEAD
+from tests.device_sim.world import World
 
 
 def test_a_stamping_from_token_to_done_is_told_in_order(world: World) -> None:

@@ -23,7 +23,7 @@ from server.ledger import service as ledger
 from server.ledger.entry_codec import Entry, peek
 from server.ledger.entry_types import EntryType
 from server.ledger.schemas import LeafKind
-from tests.device_sim.world import DEVICE_ID
+from tests.device_sim.installation import DEVICE_ID
 from tests.fixtures.authenticator import Authenticator, client_data
 from tests.server.devices.test_real_device import Bench, bench  # noqa: F401 - a fixture
 from tests.server.world import PIN, Client
