@@ -26,7 +26,8 @@ from server.identity import service as identity
 from server.ledger import service as ledger
 from server.ledger.schemas import LeafKind
 from server.verification.trust import DeviceStatus
-from tests.device_sim.world import DEVICE_ID, World
+from tests.device_sim.installation import DEVICE_ID
+from tests.device_sim.world import World
 from tests.server.office import Office
 from tests.server.world import HEAD, PIN, Company
 
