@@ -15,6 +15,7 @@ from server.core.rng import SystemRng
 from server.core.signer import Signer
 from server.ledger import batch_store, checkpoint, lease, log_store, merkle, service, tile_cache
 from server.ledger.batch import Arrival
+from server.ledger.partitions import Room
 from server.ledger.schemas import LeafKind
 from server.ledger.sequencer import Sequencer, Signers
 from server.migrations import migrate
@@ -74,7 +75,7 @@ class LongLog:
         )
 
     def _fill(self, size: int) -> None:
-        holder = lease.new_holder(SystemRng())
+        holder, room = lease.new_holder(SystemRng()), Room()
         while True:
             with self.database.write() as db:
                 now = self._clock.now()
@@ -83,6 +84,7 @@ class LongLog:
                 if count <= 0:
                     lease.release(db, holder=holder)
                     return
+                room.extend(db, log.size, SYNTHETIC)
                 tree = merkle.Tree.load(log.size, log_store.tile_reader(db))
                 rows = [self._row(log.size + number, now) for number in range(count)]
                 batch_store.store_entries(db, rows, [])

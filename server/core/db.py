@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 from fastapi import Depends, Request
-from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, Session, SQLModel
@@ -64,6 +64,12 @@ class UuidPk(SQLModel):
     """Mixin: primary key `id`, made by `server.core.ids.new_id`; no default: ids come from the injected clock."""
 
     id: UUID = Field(primary_key=True)
+
+
+class PostgresqlOnly(SQLModel):
+    """Base of tables that SQLite has not; who declares one makes it after the table that it belongs to."""
+
+    metadata = MetaData()
 
 
 class CreatedAt(SQLModel):

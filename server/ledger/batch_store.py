@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlmodel import Session, col, delete, update
 
 from firmware_protocol import events
-from server.ledger import driver, merkle
+from server.ledger import driver, merkle, places
 from server.ledger.admission import Chain, DeviceKey, Gap, KeyStatus, Link
 from server.ledger.log_store import ChainKey, ReceiptFacts
 from server.ledger.models import (
@@ -39,12 +39,7 @@ ENTRY_COLUMNS: Final = (
     "generation",
     "seq",
 )
-_CHAIN: Final = ("device_id", "generation")
-_PLACE: Final = ("device_id", "generation", "seq")
-_LAST_OF_PREFIX: Final = (
-    "JOIN ledger_device_head AS h ON h.device_id = t.device_id AND h.generation = t.generation "
-    "JOIN ledger_entry AS e ON e.device_id = h.device_id AND e.generation = h.generation AND e.seq = h.prefix_seq"
-)
+_CHAIN: Final = places.CHAIN
 _GAP: Final = (*_CHAIN, "first_seq", "last_seq", "opened_at", "closed_at")
 
 
@@ -89,7 +84,7 @@ def chains(db: Session, wanted: dict[ChainKey, set[int]]) -> dict[ChainKey, Chai
         if seq <= loaded[chain_key].last_seq
         for step in (-1, 0, 1)
     }
-    for device_id, generation, seq, leaf in driver.look_up(db, LedgerEntry, (*_PLACE, "leaf"), by=_PLACE, wanted=late):
+    for device_id, generation, seq, leaf in places.leaves(db, late):
         event = events.peek(leaf)
         link = Link(merkle.leaf_hash(leaf), events.chain_hash(leaf), event.header.previous)
         loaded[device_id, generation].links[seq] = link
@@ -97,8 +92,10 @@ def chains(db: Session, wanted: dict[ChainKey, set[int]]) -> dict[ChainKey, Chai
 
 
 def store_entries(db: Session, entries: driver.Rows, refs: driver.Rows) -> None:
-    """`entries` as ENTRY_COLUMNS; `refs` as (reference, index)."""
+    """`entries` as ENTRY_COLUMNS, in the order of their indexes; `refs` as (reference, index)."""
     driver.insert(db, LedgerEntry, ENTRY_COLUMNS, entries)
+    if entries:
+        places.add(db, entries[0][0], entries[-1][0])
     driver.insert(db, LedgerRef, ("ref", "idx"), refs)
 
 
@@ -146,18 +143,9 @@ def acknowledged(db: Session, up_to: dict[ChainKey, int], *, now: datetime) -> N
 
 def receipt_facts(db: Session, wanted: Collection[ChainKey]) -> dict[ChainKey, ReceiptFacts]:
     """By device; none for one that has no event below its first gap."""
-    ends = driver.look_up(
-        db,
-        LedgerReceipt,
-        (*_CHAIN, "gateway_id"),
-        by=_CHAIN,
-        wanted=wanted,
-        joined=_LAST_OF_PREFIX,
-        more=("e.seq", "e.leaf"),
-    )
     facts = {
         (device_id, generation): ReceiptFacts(gateway_id, seq, leaf, [])
-        for device_id, generation, gateway_id, seq, leaf in ends
+        for device_id, generation, gateway_id, seq, leaf in places.ends_of_prefixes(db, wanted)
     }
     columns = (*_CHAIN, "digest", "created_at")
     unnamed = driver.look_up(

@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select
 from firmware_protocol import cbor
 from firmware_protocol.events import EventType
 from server.core.scope import Scope
-from server.ledger import store
+from server.ledger import places, store
 from server.ledger.entry_types import EntryType
 from server.ledger.models import LedgerDeviceKey, LedgerEntry, LedgerGap, LedgerOpening, LedgerQuarantine, LedgerRef
 from server.ledger.schemas import EntryRead, LeafKind, SetAsideRead
@@ -95,7 +95,7 @@ def page(db: Session, scope: Scope, wanted: Wanted, *, before: int | None = None
     high = high if before is None else min(high, max(0, before))
     rows: list[EntryRead] = []
     for span in SPANS:
-        candidates = _candidates(scope, wanted, _between(low, high), span)
+        candidates = _candidates(places.columns(db), scope, wanted, _between(low, high), span)
         rows = _fitting(db, scope, wanted, candidates, limit + 1)
         if len(rows) > limit:
             return EntryPage(entries=tuple(rows[:limit]), older=rows[limit - 1].index)
@@ -110,7 +110,7 @@ def _between(low: int, high: int) -> Between:
     return lambda column: and_(column >= low, column < high)
 
 
-def _candidates(scope: Scope, wanted: Wanted, between: Between, span: int) -> Select[tuple[int]]:
+def _candidates(place: Any, scope: Scope, wanted: Wanted, between: Between, span: int) -> Select[tuple[int]]:  # noqa: ANN401 - see places.columns
     """Indexes from the narrowest index that the filters allow, newest first, at most `span`."""
     entry_index, ref_index = col(LedgerEntry.idx), col(LedgerRef.idx)
 
@@ -127,12 +127,12 @@ def _candidates(scope: Scope, wanted: Wanted, between: Between, span: int) -> Se
     if wanted.refs:
         return about(wanted.refs[0])  # type: ignore[no-any-return]
     if wanted.person_id is not None:
-        stands = select(LedgerEntry.idx).where(col(LedgerEntry.leaf_hash).in_(_named(scope, wanted.person_id)))
+        stands = select(place.idx).where(place.leaf_hash.in_(_named(scope, wanted.person_id)))
         known = about(f"person:{wanted.person_id}")
-        return either(known, newest(stands, entry_index)) if wanted.may_open else known  # type: ignore[no-any-return]
+        return either(known, newest(stands, place.idx)) if wanted.may_open else known  # type: ignore[no-any-return]
     if wanted.device_id is not None:
-        events = select(LedgerEntry.idx).where(LedgerEntry.device_id == wanted.device_id)
-        return either(newest(events, entry_index), about(f"device:{wanted.device_id}"))  # type: ignore[no-any-return]
+        events = select(place.idx).where(place.device_id == wanted.device_id)
+        return either(newest(events, place.idx), about(f"device:{wanted.device_id}"))  # type: ignore[no-any-return]
     if wanted.entry_type is not None or wanted.kind in {LeafKind.TOKEN, LeafKind.PERMIT}:
         return newest(select(LedgerEntry.idx).where(*_of_type(LedgerEntry, wanted)), entry_index)  # type: ignore[no-any-return]
     return newest(select(LedgerEntry.idx).where(LedgerEntry.tenant_id == scope.tenant_id), entry_index)  # type: ignore[no-any-return]
@@ -222,11 +222,7 @@ def growth(db: Session, *, days: int, now: datetime) -> list[Day]:
 
 def at_place(db: Session, scope: Scope, *, device_id: str, generation: int, seq: int) -> EntryRead | None:
     """The entry that holds this number of a device's chain."""
-    place = and_(
-        col(LedgerEntry.device_id) == device_id,
-        col(LedgerEntry.generation) == generation,
-        col(LedgerEntry.seq) == seq,
-    )
+    place = places.with_number(db, device_id, generation, seq)
     row = db.exec(select(LedgerEntry).where(place, scope.owns(LedgerEntry))).first()
     return None if row is None else store.as_read(row)
 

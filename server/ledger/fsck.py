@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 from firmware_protocol import cose, events
 from firmware_protocol.errors import ProtocolError
 from firmware_protocol.purposes import Purpose
-from server.ledger import checkpoint, entry_codec, log_store, merkle
+from server.ledger import checkpoint, entry_codec, log_store, merkle, places
 from server.ledger.checkpoint import BadCheckpoint, VerifierKey
 from server.ledger.log_store import ChainKey
 from server.ledger.models import (
@@ -81,6 +81,8 @@ def check(db: Session, keys: Keys) -> Iterator[Problem]:
             _remember_event(row, walk)
     for index in refs:
         yield Problem(f"ledger_ref {index}", "points behind the end of the log")
+    for index in places.wrong(db):
+        yield Problem(f"ledger_place of entry {index}", "is not what the entry says")
     yield from _check_log(db, walk)
     yield from _check_checkpoints(db, walk, keys)
     yield from _check_tiles(db, walk)

@@ -12,13 +12,12 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Table, and_, delete, insert, update
 from sqlmodel import Session, SQLModel, col, select
 
-from server.ledger import driver
+from server.ledger import driver, places
 from server.ledger.checkpoint import Checkpoint
 from server.ledger.merkle import ReadTile, Tile
 from server.ledger.models import (
     LedgerCheckpoint,
     LedgerDeviceHead,
-    LedgerEntry,
     LedgerLog,
     LedgerPhoto,
     LedgerQuarantine,
@@ -75,7 +74,8 @@ def drop_queue_rows(db: Session, ids: Collection[int]) -> None:
 def known_leaves(db: Session, leaf_hashes: Collection[bytes]) -> set[bytes]:
     if not leaf_hashes:
         return set()
-    return set(db.exec(select(LedgerEntry.leaf_hash).where(col(LedgerEntry.leaf_hash).in_(leaf_hashes))))
+    place = places.columns(db)
+    return set(db.exec(select(place.leaf_hash).where(place.leaf_hash.in_(leaf_hashes))))
 
 
 def insert_rows(db: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Connection, Index, Integer, LargeBinary, UniqueConstraint, event, text
 from sqlmodel import Field, SQLModel
 
-from server.core.db import CreatedAt, UtcDateTime
+from server.core.db import CreatedAt, PostgresqlOnly, UtcDateTime
 
 BIG: Final = BigInteger().with_variant(Integer(), "sqlite")
 """64 bits in both engines; on SQLite this spelling makes the row id itself the key."""
@@ -41,17 +41,22 @@ class LedgerQueue(CreatedAt, table=True):
 
 
 class LedgerEntry(SQLModel, table=True):
-    """One leaf of the tree. A row is written once and never changed."""
+    """One leaf of the tree. A row is written once and never changed.
+
+    On PostgreSQL the table is partitioned by `idx` (see partitions), and `ledger_place` keeps hash and number unique.
+    """
 
     __tablename__ = "ledger_entry"
     __table_args__ = (
-        UniqueConstraint("device_id", "generation", "seq"),
+        Index("uq_ledger_entry_leaf_hash", "leaf_hash", unique=True).ddl_if(dialect="sqlite"),
+        Index("uq_ledger_entry_number", "device_id", "generation", "seq", unique=True).ddl_if(dialect="sqlite"),
         Index("ix_ledger_entry_kind", "kind", "entry_type", "idx"),
         Index("ix_ledger_entry_tenant", "tenant_id", "idx"),
+        {"postgresql_partition_by": "RANGE (idx)"},
     )
 
     idx: int = Field(sa_column=_key())  # position in the tree, from 0
-    leaf_hash: bytes = Field(max_length=32, unique=True)
+    leaf_hash: bytes = Field(max_length=32)
     kind: str = Field(max_length=8)
     leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # exactly the bytes that were signed
     tenant_id: UUID
@@ -61,6 +66,25 @@ class LedgerEntry(SQLModel, table=True):
     device_id: str | None = Field(default=None, max_length=12)
     generation: int | None = Field(default=None, sa_column=Column(BIG))
     seq: int | None = Field(default=None, sa_column=Column(BIG))
+
+
+class LedgerPlace(PostgresqlOnly, table=True):
+    """Where each leaf and each number of a device stands, once over all partitions of `ledger_entry`."""
+
+    __tablename__ = "ledger_place"
+    __table_args__ = (UniqueConstraint("device_id", "generation", "seq"),)
+
+    leaf_hash: bytes = Field(primary_key=True, max_length=32)
+    idx: int = Field(sa_column=_number())
+    device_id: str | None = Field(default=None, max_length=12)
+    generation: int | None = Field(default=None, sa_column=Column(BIG))
+    seq: int | None = Field(default=None, sa_column=Column(BIG))
+
+
+@event.listens_for(LedgerEntry.__table__, "after_create")  # type: ignore[attr-defined]
+def _make_places(_table: object, connection: Connection, **_: object) -> None:
+    if connection.dialect.name == "postgresql":
+        LedgerPlace.metadata.create_all(connection)
 
 
 class LedgerRef(SQLModel, table=True):

@@ -18,7 +18,7 @@ from server.core.clock import Clock
 from server.core.db import Database
 from server.core.rng import Rng
 from server.core.signer import Signer
-from server.ledger import batch_store, checkpoint, lease, log_store, service
+from server.ledger import batch_store, checkpoint, lease, log_store, partitions, service
 from server.ledger.admission import Incoming, Reason, SetAside
 from server.ledger.batch import Arrival, Batch, Read, check, find
 from server.ledger.entry_types import EntryType
@@ -77,7 +77,9 @@ class Sequencer:
         clock: Clock,
         rng: Rng,
         on_events: OnEvents | None = None,
+        partition: int = partitions.ENTRIES,
     ) -> None:
+        """`partition`: entries in one partition of PostgreSQL's table."""
         self._database = database
         self._signers = signers
         self._origin = origin
@@ -86,6 +88,7 @@ class Sequencer:
         self._on_events = on_events
         self._holder = lease.new_holder(rng)
         self._fence = 0
+        self._room = partitions.Room(partition)
         self._tree = Tree()
         self._keys: dict[ChainKey, batch_store.KeyOwner] = {}
 
@@ -103,6 +106,7 @@ class Sequencer:
             log = lease.take(db, holder=self._holder, origin=self._origin, now=now)
             self._origin, self._fence = log.origin, log.fence
             self._tree = _load(db, log)
+            self._room.extend(db, log.size, QUEUE_ROWS)
             if log.size == 0:
                 self._sign_head(db, self._tree, now)
 
@@ -121,6 +125,7 @@ class Sequencer:
         Raises: Fenced, when another sequencer took over; nothing of the batch is stored then.
         """
         reads = self._read(arrivals)
+        self._make_room(len(arrivals) + QUEUE_ROWS)
         tree = self._tree.copy()
         with self._database.write() as db:
             now = self._clock.now()
@@ -161,6 +166,14 @@ class Sequencer:
             batch = Batch(now=now, first_index=self._tree.size)
             batch.set_aside.append((arrival, SetAside(Reason.MALFORMED, detail)))
             self._put_on_record(db, batch, batch.write(db))
+
+    def _make_room(self, most: int) -> None:
+        """For a batch of at most so many entries, mostly long before it comes to that. Raises: Fenced."""
+        if not self._room.is_short(self.size, most):
+            return
+        with self._room.patience(self.size, most), self._database.write() as db:
+            lease.hold(db, fence=self._fence, now=self._clock.now())
+            self._room.extend(db, self.size, most)
 
     def _read(self, arrivals: Sequence[Arrival]) -> list[Read]:
         """With the keys that earlier batches found; `Batch.load` looks whether they still are."""

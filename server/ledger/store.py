@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_
+from sqlalchemy import ColumnElement, and_, func, or_, union
 from sqlmodel import Session, col, select
 
 from firmware_protocol.events import EventType
 from server.core.scope import WHOLE_TENANT, Scope
-from server.ledger import driver
+from server.ledger import driver, places
 from server.ledger.admission import KeyStatus, Reason
 from server.ledger.entry_types import EntryType
 from server.ledger.models import (
@@ -41,7 +41,7 @@ def add_to_queue(db: Session, row: LedgerQueue) -> None:
 
 
 def is_entry(db: Session, leaf_hash: bytes) -> bool:
-    return db.exec(select(LedgerEntry.idx).where(LedgerEntry.leaf_hash == leaf_hash)).first() is not None
+    return index_of(db, leaf_hash) is not None
 
 
 def queue_length(db: Session) -> int:
@@ -49,12 +49,12 @@ def queue_length(db: Session) -> int:
 
 
 def entry(db: Session, scope: Scope, leaf_hash: bytes) -> EntryRead | None:
-    row = db.exec(select(LedgerEntry).where(LedgerEntry.leaf_hash == leaf_hash, scope.owns(LedgerEntry))).first()
+    row = db.exec(select(LedgerEntry).where(places.with_hash(db, leaf_hash), scope.owns(LedgerEntry))).first()
     return None if row is None else as_read(row)
 
 
 def index_of(db: Session, leaf_hash: bytes) -> int | None:
-    found: int | None = driver.fetch(db, LedgerEntry, "idx", leaf_hash=leaf_hash)
+    found: int | None = driver.fetch(db, places.table(db), "idx", leaf_hash=leaf_hash)
     return found
 
 
@@ -72,9 +72,9 @@ def find(
     """Newest first."""
     conditions: list[ColumnElement[bool]] = [scope.owns(LedgerEntry)]
     if ref is not None:
-        conditions.append(_about(ref))
+        conditions.append(_about(db, ref))
     if device_id is not None:
-        conditions.append(_about(f"device:{device_id}"))
+        conditions.append(_about(db, f"device:{device_id}"))
     if kind is not None:
         conditions.append(col(LedgerEntry.kind) == kind)
     if entry_type is not None:
@@ -86,10 +86,14 @@ def find(
     return [as_read(row) for row in db.exec(query.limit(min(limit, MOST_ROWS)))]
 
 
-def _about(ref: str) -> ColumnElement[bool]:
-    listed = col(LedgerEntry.idx).in_(select(LedgerRef.idx).where(LedgerRef.ref == ref))
+def _about(db: Session, ref: str) -> ColumnElement[bool]:
+    index = col(LedgerEntry.idx)
+    listed = select(LedgerRef.idx).where(LedgerRef.ref == ref)
     kind, _, value = ref.partition(":")
-    return or_(col(LedgerEntry.device_id) == value, listed) if kind == "device" else listed
+    if kind != "device":
+        return index.in_(listed)
+    place = places.columns(db)
+    return index.in_(union(listed, select(place.idx).where(place.device_id == value)))
 
 
 def leaves(db: Session, *, first: int, last: int) -> list[EntryRead]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlmodel import SQLModel
 
 import server
-from server.core.db import Database
+from server.core.db import Database, PostgresqlOnly
 from server.core.settings import Settings
 
 if TYPE_CHECKING:  # Alembic costs 0.2 s, which a start with nothing to do is spared
@@ -77,9 +77,34 @@ def differences(connection: Connection) -> list[Any]:
     from alembic.runtime.migration import MigrationContext
 
     load_models()
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    others = {name for name, dialect in only_on().items() if dialect != connection.dialect.name}
+    others |= _partitions(connection)
+
+    def is_compared(_object: object, name: str | None, *_: object) -> bool:
+        return name not in others
+
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": is_compared})
     return list(compare_metadata(context, own_metadata()))
 
 
-def own_metadata() -> Any:  # noqa: ANN401 - sqlalchemy.MetaData, seen through SQLModel
-    return SQLModel.metadata
+def own_metadata() -> Any:  # noqa: ANN401 - a list of MetaData, which Alembic takes and its types do not know
+    """All tables: those of both databases, then those that only PostgreSQL has."""
+    return [SQLModel.metadata, PostgresqlOnly.metadata]
+
+
+def only_on() -> dict[str, str]:
+    """Table or index -> the one database that has it."""
+    found = dict.fromkeys(PostgresqlOnly.metadata.tables, "postgresql")
+    for table in SQLModel.metadata.tables.values():
+        for index in table.indexes:
+            condition = index._ddl_if  # noqa: SLF001 - what `Index.ddl_if` was told; there is no other way to ask
+            if condition is not None:
+                found[str(index.name)] = str(condition.dialect)
+    return found
+
+
+def _partitions(connection: Connection) -> set[str]:
+    """Tables that the server makes as it goes on (see server.ledger.partitions)."""
+    if connection.dialect.name != "postgresql":
+        return set()
+    return set(connection.execute(text("SELECT relname FROM pg_class WHERE relispartition")).scalars())

@@ -304,11 +304,16 @@ def upgrade() -> None:
         sa.Column("generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.PrimaryKeyConstraint("idx"),
-        sa.UniqueConstraint("device_id", "generation", "seq"),
-        sa.UniqueConstraint("leaf_hash"),
+        postgresql_partition_by="RANGE (idx)",
     )
     op.create_index("ix_ledger_entry_kind", "ledger_entry", ["kind", "entry_type", "idx"], unique=False)
     op.create_index("ix_ledger_entry_tenant", "ledger_entry", ["tenant_id", "idx"], unique=False)
+    if op.get_context().dialect.name == "sqlite":
+        op.create_index("uq_ledger_entry_leaf_hash", "ledger_entry", ["leaf_hash"], unique=True)
+
+    if op.get_context().dialect.name == "sqlite":
+        op.create_index("uq_ledger_entry_number", "ledger_entry", ["device_id", "generation", "seq"], unique=True)
+
     op.create_table(
         "ledger_gap",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -1124,9 +1129,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_id", "stroke"),
     )
     op.create_index(op.f("ix_stroke_verdict_request_id"), "stroke_verdict", ["request_id"], unique=False)
+    if op.get_context().dialect.name == "postgresql":
+        op.create_table(
+            "ledger_place",
+            sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+            sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+            sa.Column("device_id", sa.String(length=12), nullable=True),
+            sa.Column("generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+            sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+            sa.PrimaryKeyConstraint("leaf_hash"),
+            sa.UniqueConstraint("device_id", "generation", "seq"),
+        )
 
 
 def downgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.drop_table("ledger_place")
+
     op.drop_index(op.f("ix_stroke_verdict_request_id"), table_name="stroke_verdict")
     op.drop_table("stroke_verdict")
     op.drop_index("ix_stamp_token_request", table_name="stamp_token")
@@ -1213,6 +1232,12 @@ def downgrade() -> None:
     op.drop_table("ledger_log")
     op.drop_index("ix_ledger_gap_device", table_name="ledger_gap")
     op.drop_table("ledger_gap")
+    if op.get_context().dialect.name == "sqlite":
+        op.drop_index("uq_ledger_entry_number", table_name="ledger_entry")
+
+    if op.get_context().dialect.name == "sqlite":
+        op.drop_index("uq_ledger_entry_leaf_hash", table_name="ledger_entry")
+
     op.drop_index("ix_ledger_entry_tenant", table_name="ledger_entry")
     op.drop_index("ix_ledger_entry_kind", table_name="ledger_entry")
     op.drop_table("ledger_entry")

@@ -11,10 +11,17 @@ from server.core.clock import FixedClock
 from server.core.db import Database
 from server.ledger import batch_store, driver
 from server.ledger.models import LedgerEntry, LedgerReceipt, LedgerTile
+from server.ledger.partitions import Room
 from tests.server.ledger.conftest import TENANT
 
 NOW = FixedClock().now()
 RECEIPT = ("device_id", "generation", "gateway_id", "acked_seq")
+
+
+@pytest.fixture(autouse=True)
+def room(database: Database) -> None:
+    with database.write() as db:
+        Room().extend(db, 0, 1)
 
 
 def entry(index: int, rng: random.Random, *, device_id: str | None = "D1") -> tuple[object, ...]:
