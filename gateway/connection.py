@@ -82,7 +82,10 @@ class Connection:
 
     async def look(self) -> None:
         """Ask the device for its status. Raises: DeviceUnreachable, DeviceRefused."""
-        self.saw(await self.ask(StatusRequest(), Status))
+        before = self.status
+        told = await self.ask(StatusRequest(), Status)
+        if self.status is before or _later(told, self.status):  # else a notice came after it, and was heard first
+            self.saw(told)
 
     async def ask(self, request: Message, reply: type[T], *, slow: bool = False) -> T:
         """Raises: DeviceUnreachable, DeviceRefused."""
@@ -94,3 +97,8 @@ class Connection:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _later(told: Status, heard: Status | None) -> bool:
+    """Times of uptime: after a restart the device is connected, and asked, anew."""
+    return heard is None or (told.uptime_ms or 0) > (heard.uptime_ms or 0)

@@ -17,15 +17,20 @@ from gateway.carrying import Carrying
 from gateway.cases import Cases
 from gateway.crops import Crops
 from gateway.desk import Desk
-from gateway.errors import DeviceRefused, GatewayError, HeadOfficeUnreachable, OutOfOrder
+from gateway.errors import DeviceRefused, GatewayError, HeadOfficeRefused, HeadOfficeUnreachable, OutOfOrder
 from gateway.notebook import Voucher
-from gateway.rules import facts
+from gateway.rules import facts, look
 from gateway.rules.session import Do, Plan, Session, Step
 from gateway.sticking import code_words
 from gateway.uplink.head_office import PageAnswer
 from gateway.vouchers import Vouchers
 
 MAX_TITLE: Final = 60
+SPARE_AGAIN_S: Final = 0.5
+SPARE_TRIES: Final = 120
+"""A minute: the device's report of the press that went before is on its way, or the line is down for a moment."""
+_PASSES: Final = frozenset({"still_open", "device_must_report"})
+"""Headquarters' refusals that end by themselves, once it has that report."""
 _MODES: Final = ((Mode.CONTINUOUS, "continuous"), (Mode.STRADDLE, "straddle"), (Mode.VOUCHER, "voucher"))
 
 log = structlog.get_logger("gateway.stamping")
@@ -34,8 +39,18 @@ log = structlog.get_logger("gateway.stamping")
 class Stamping:
     """One job at a time."""
 
-    def __init__(self, desk: Desk, bulk: BulkLink, carrying: Carrying, *, cases: Cases, vouchers: Vouchers) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        bulk: BulkLink,
+        carrying: Carrying,
+        *,
+        cases: Cases,
+        vouchers: Vouchers,
+        spare_again_s: float = SPARE_AGAIN_S,
+    ) -> None:
         self._desk = desk
+        self._spare_again_s = spare_again_s
         self._device = desk.device
         self._office = desk.office
         self._bulk = bulk
@@ -138,11 +153,23 @@ class Stamping:
         await self.start(fits[0])
 
     async def go_on(self) -> None:
-        """A spare of the same request is free: no tap between."""
-        try:
-            await self.start(str(self.session.request_id))
-        except GatewayError as error:
-            self._desk.wrong(error)
+        """A spare of the same request is free: no tap between. What passes by itself is waited for."""
+        plan, tries_left = self.session.plan, SPARE_TRIES
+        while plan is not None and self._spare_waits(plan):
+            tries_left -= 1
+            try:
+                await self.start(plan.request_id)
+            except GatewayError as error:
+                if tries_left and _passes(error):
+                    await asyncio.sleep(self._spare_again_s)
+                    continue
+                if self._spare_waits(plan):
+                    self._desk.wrong(error)
+                return
+
+    def _spare_waits(self, plan: Plan) -> bool:
+        """Nobody stopped that job meanwhile."""
+        return self.session.plan is plan and self.session.step is Step.CONTINUE
 
     async def _begin(self, job: dict[str, Any]) -> facts.Started:
         hops = self._desk.timing("unlock", asyncio.get_running_loop().time())
@@ -193,6 +220,7 @@ class Stamping:
                 await self._photograph_and_unlock()
             except GatewayError as error:
                 self._desk.wrong(error)
+        self._desk.look_at_tray()  # another page may have come to lie still meanwhile
 
     async def _photograph_and_unlock(self) -> None:
         hops = self._desk.timing("checked", self._laid_at)
@@ -244,7 +272,6 @@ class Stamping:
         self._crops.wanted(answer)
         if answer.case_id and self.session.case_id == answer.case_id:
             self._cases.open(answer.case_id, fits)
-            self._desk.look_at_tray()  # it may have been lifted while headquarters looked
 
     async def abort(self) -> None:
         """Lock first, always; why is asked afterwards."""
@@ -288,6 +315,7 @@ def _started(job: dict[str, Any], token: Token | None, granted: messages.Granted
         request_id=job["request_id"],
         title=job["title"],
         pages=tuple((int(page["page"]), int(page.get("copy", 1))) for page in job["pages"]),
+        papers=look.papers(job["pages"]),
         mode=job.get("mode", "single"),
         page_check=job.get("page_check", "before"),
         pages_total=int(job.get("pages_total", 0)),
@@ -308,6 +336,10 @@ def _started(job: dict[str, Any], token: Token | None, granted: messages.Granted
     return facts.Started(
         plan=plan, token_id=granted.token_id.hex(), strokes=granted.strokes_left, sweep_pages=sweep, until_ms=until
     )
+
+
+def _passes(error: GatewayError) -> bool:
+    return isinstance(error, HeadOfficeUnreachable) or (isinstance(error, HeadOfficeRefused) and error.code in _PASSES)
 
 
 def _read(data: bytes) -> Token | None:

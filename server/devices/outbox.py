@@ -73,9 +73,12 @@ def due(db: Session, now: datetime) -> list[DownMessage]:
 
 
 def pending(db: Session, now: datetime, *, gateway_id: str) -> list[DownMessage]:
-    """What this gateway has not confirmed, whatever the broker took: receipts last, as they can wait; at most 20."""
-    rows = store.unconfirmed(db, now, gateway_id)
-    return sorted(rows, key=lambda row: row.kind == DownKind.RECEIPT.value)[:CARRIED]
+    """What this gateway has not confirmed, whatever the broker took: the newest 20, receipts last, as they can wait.
+
+    Without a network a gateway confirms nothing: what it asked for just now must not queue behind what it has already.
+    """
+    newest = sorted(store.unconfirmed(db, now, gateway_id), key=_can_wait)[:CARRIED]
+    return sorted(newest, key=lambda row: (_can_wait(row), row.created_at, row.id))
 
 
 def mark_sent(db: Session, now: datetime, messages: list[DownMessage]) -> None:
@@ -95,6 +98,10 @@ def mark_arrived(db: Session, now: datetime, *, gateway_id: str, device_id: str,
         row.acked_at = now
         db.add(row)
     return len(rows)
+
+
+def _can_wait(row: DownMessage) -> bool:
+    return row.kind == DownKind.RECEIPT.value
 
 
 def _wake(database: Database) -> None:

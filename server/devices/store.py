@@ -228,11 +228,11 @@ def ink_readings(db: Session, device_id: str, head_id: bytes, limit: int) -> Seq
 
 
 def unconfirmed(db: Session, now: datetime, gateway_id: str) -> Sequence[DownMessage]:
-    """Messages for this gateway's devices that it has not confirmed, oldest first, at most 200."""
+    """Messages for this gateway's devices that it has not confirmed, newest first, at most 200."""
     query = select(DownMessage).where(
         DownMessage.gateway_id == gateway_id, col(DownMessage.acked_at).is_(None), DownMessage.expires_at > now
     )
-    return db.exec(query.order_by(col(DownMessage.created_at), col(DownMessage.id)).limit(200)).all()
+    return db.exec(query.order_by(col(DownMessage.created_at).desc(), col(DownMessage.id).desc()).limit(200)).all()
 
 
 def nonce_seen(db: Session, gateway_id: str, nonce: bytes) -> bool:

@@ -187,7 +187,9 @@ class Stand:
         self.leafing = Leafing(self.desk, bulk, self.carrying)
         self.cases = Cases(self.desk, self.carrying, poll_s=0)
         self.vouchers = Vouchers(self.desk, self.carrying)
-        self.stamping = Stamping(self.desk, bulk, self.carrying, cases=self.cases, vouchers=self.vouchers)
+        self.stamping = Stamping(
+            self.desk, bulk, self.carrying, cases=self.cases, vouchers=self.vouchers, spare_again_s=0
+        )
         self.connection.status = STATUS
 
     def _saw(self, status: Status, before: Status | None) -> None:

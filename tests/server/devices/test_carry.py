@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -156,6 +157,27 @@ def test_an_old_envelope_is_refused(phone: Phone, clock: FixedClock) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "carry_stale")
     early = phone.envelope(f"devices/{DEVICE_ID}/jobs", at_ms=round(clock.now().timestamp() * 1000) + 301_000)
     assert phone.carry(early).status_code == 409
+
+
+def test_what_was_asked_for_now_comes_with_the_answer_however_much_is_unconfirmed(
+    phone: Phone, office: Office, clock: FixedClock
+) -> None:
+    """Without a network nothing is ever confirmed: the fourth document of such a day once got no permit."""
+    kinds = [DownKind.POLICY, *[DownKind.RECEIPT] * 210, *[DownKind.PERMIT] * 30, *[DownKind.RECEIPT] * 5]
+    with office.run.db.write() as db:
+        for number, kind in enumerate(kinds):
+            clock.advance(timedelta(milliseconds=1))
+            devices.send_down(
+                db,
+                office.run,
+                device_id=DEVICE_ID,
+                kind=kind,
+                payload=number.to_bytes(2),
+                expires_at=office.run.now().replace(year=2027),
+            )
+    down = phone.ask(f"devices/{DEVICE_ID}/jobs")["down"]
+    permits = [number.to_bytes(2).hex() for number in range(221, 241)]
+    assert [order["payload"] for order in down] == permits, "the newest twenty, in the order in which they were made"
 
 
 def test_a_foreign_gateway_reaches_only_its_own_devices(phone: Phone, office: Office, company: Company) -> None:
