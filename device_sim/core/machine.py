@@ -1,9 +1,7 @@
 """The device: messages in, replies and notices out, and what a person does to it. Sans-I/O; ports.py is its world."""
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 from typing import Final
 
 from device_sim.core import settle, sweep
@@ -13,12 +11,12 @@ from device_sim.core.errors import OutOfOrder, StorageFailed
 from device_sim.core.housing import Housing
 from device_sim.core.journal import CAPACITY, RESERVE, Journal
 from device_sim.core.limits import RefusalBudget
+from device_sim.core.line import Line
 from device_sim.core.log import EventLog, Identity
 from device_sim.core.memory import NO_HEAD, Memory
 from device_sim.core.pairing import Pairing
 from device_sim.core.photographing import AfterPhoto, Shutter
 from device_sim.core.ports import Glance, NoShot, Parts, Shot
-from device_sim.core.replies import Replies, refusal_of
 from device_sim.core.requests import Requests
 from device_sim.core.sensors import Sensors
 from device_sim.core.sheets import Sheets
@@ -26,7 +24,6 @@ from device_sim.core.stamping import Stamping
 from device_sim.core.timekeeping import Timekeeper
 from device_sim.core.viewfinder import Viewfinder
 from firmware_protocol import events, messages
-from firmware_protocol.errors import ProtocolError
 from firmware_protocol.events import Body, Cause, ResetCause
 from firmware_protocol.messages import Message, State
 from firmware_protocol.reasons import Reason
@@ -38,12 +35,6 @@ RESTART_MS: Final = 1_000
 TORN_SENSOR: Final = "journal-torn"
 """SENSOR event: so many bytes of the journal were cut at boot, because a power cut had torn them."""
 
-_SHOWN: Final = attrgetter(
-    *(field.name for field in dataclasses.fields(messages.Status) if field.name not in ("uptime_ms", "journal_free"))
-)
-"""What of a status is news."""
-_ASKING: Final = (messages.StatusRequest, messages.ReadEventRequest, messages.PairStatusRequest)
-"""Requests that change nothing: always answered afresh, never from the cache."""
 _SIGNED: Final = (
     messages.TokenRequest,
     messages.PermitRequest,
@@ -65,10 +56,9 @@ class Device:
         self._identity = identity
         self._parts = parts
         self._capacity = capacity
-        self._outgoing: list[bytes] = []
+        self._line = Line()
         self._cover_closed = True
         self._housing = Housing(parts.latch)
-        self._shown: tuple[object, ...] | None = None
         self._start(cause)
 
     def _start(self, cause: ResetCause) -> None:
@@ -110,9 +100,8 @@ class Device:
             sheets=self._sheets,
             viewfinder=self._viewfinder,
         )
-        self._replies = Replies()
+        self._line.begin_anew()
         self._refusals = RefusalBudget(now_ms=time.uptime_ms)
-        self._waiting: dict[int, tuple[bytes, int]] = {}
         self._tray_changed_ms = -STILL_MS
         self._last_reason: Reason | None = None
         with self._guarded():
@@ -184,33 +173,21 @@ class Device:
 
     def take_outgoing(self) -> list[bytes]:
         """Messages to send, in order; each is given once."""
-        outgoing, self._outgoing = self._outgoing, []
-        return outgoing
+        return self._line.take()
 
     # --- what happens to the device -----------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
         """One message from the control link. Garbage without a msg_id is not answered."""
-        try:
-            envelope = messages.decode(data)
-        except ProtocolError as error:
-            self._refuse_unread(data, error)
+        envelope = self._line.read(data)
+        if envelope is None:
             return
-        request, msg_id = envelope.message, envelope.msg_id
-        if self._replies.is_known(data):
-            reply = self._replies.find(data)
-            self._outgoing += [] if reply is None else [reply]
-            return
-        if isinstance(request, messages.HelloRequest):
-            self._replies.clear()
-        elif not isinstance(request, _ASKING):
-            self._replies.begin(data)
-        answer = self._answer(request)
+        answer = self._answer(envelope.message)
         if isinstance(answer, int):
-            self._waiting[answer] = (data, msg_id)
+            self._line.wait(answer, data)
         else:
-            self._reply(data, msg_id, self._said(answer, request))
-        self._notice()
+            self._line.reply(data, self._said(answer, envelope.message), msg_id=envelope.msg_id)
+        self._line.notice(self.status)
 
     def photographed(self, number: int, outcome: Shot | Glance | NoShot) -> None:
         """A photo or look that the camera was told to take is there, or is not."""
@@ -292,7 +269,7 @@ class Device:
         """Opens the pairing window. False: this device belongs to somebody."""
         opened = self._pairing.press_button()
         if opened:
-            self._send(messages.PairingNotice(open=True))
+            self._line.send(messages.PairingNotice(open=True))
         return opened
 
     def confirm_pairing(self) -> bool:
@@ -311,7 +288,7 @@ class Device:
                 return
             self._stamping.tick()
             if self._pairing.close_late():
-                self._send(messages.PairingNotice(open=False))
+                self._line.send(messages.PairingNotice(open=False))
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -342,12 +319,6 @@ class Device:
             with self._guarded():
                 self._log.write(events.Refusal(message_type=number, reason=no.reason, token_id=no.token_id))
 
-    def _refuse_unread(self, data: bytes, error: ProtocolError) -> None:
-        refusal = refusal_of(data, error)
-        if refusal is not None:
-            msg_id, refused = refusal
-            self._send(refused, msg_id=msg_id)
-
     def _why(self, error: OutOfOrder | StorageFailed) -> No:
         if isinstance(error, StorageFailed):
             self._fail()
@@ -373,28 +344,14 @@ class Device:
         """What a step changed goes out as a notice behind its reply; a failed write leads to FAULT."""
         with self._guarded():
             yield
-        self._notice()
-
-    def _notice(self) -> None:
-        status = self.status
-        shown = _SHOWN(status)
-        if shown != self._shown:
-            self._shown = shown
-            self._send(messages.StatusNotice(status=status))
+        self._line.notice(self.status)
 
     def _reply_late(self, number: int, answer: Message | No | None) -> None:
         """To whoever waits for that photo; nobody does after a restart."""
-        if answer is not None and number in self._waiting:
-            data, msg_id = self._waiting.pop(number)
-            self._reply(data, msg_id, self._said(answer, messages.decode(data).message))
-
-    def _reply(self, request: bytes, msg_id: int, message: Message) -> None:
-        reply = messages.encode(message, msg_id=msg_id)
-        self._replies.end(request, reply)
-        self._outgoing.append(reply)
-
-    def _send(self, message: Message, *, msg_id: int = 0) -> None:
-        self._outgoing.append(messages.encode(message, msg_id=msg_id))
+        request = self._line.waiting_for(number) if answer is not None else None
+        if answer is not None and request is not None:
+            envelope = messages.decode(request)
+            self._line.reply(request, self._said(answer, envelope.message), msg_id=envelope.msg_id)
 
 
 _REASON_IN: Final = {
