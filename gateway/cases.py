@@ -7,7 +7,7 @@ from typing import Final
 from firmware_protocol import messages
 from gateway.carrying import Carrying
 from gateway.desk import Desk
-from gateway.errors import GatewayError, HeadOfficeUnreachable
+from gateway.errors import GatewayError, HeadOfficeUnreachable, OutOfOrder
 from gateway.rules import facts
 from gateway.rules.session import Do
 
@@ -35,6 +35,15 @@ class Cases:
         if self._following is not None:
             self._following.cancel()
             self._following = None
+
+    async def remind(self) -> None:
+        """Headquarters tells those who may answer that somebody waits; once a case. Raises: GatewayError."""
+        case_id = self._desk.session.case_id
+        if not case_id:
+            raise OutOfOrder("Nobody is asked any more.")
+        if self._desk.session.reminded is None:
+            names = await self._desk.office.head_office.remind(self._desk.device.device_id, case_id)
+            self._desk.step(facts.CaseReminded(case_id=case_id, names=tuple(names)))
 
     async def _dropped(self) -> None:
         self.drop()

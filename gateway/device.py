@@ -65,8 +65,8 @@ class DeviceAgent:
         self.sticking = Sticking(self.desk, office.labels, office.label_printer)
         self._leafing = Leafing(self.desk, self._bulk, self.carrying)
         self.looking = Looking(self.desk, self._bulk)
-        cases, vouchers = Cases(self.desk, self.carrying), Vouchers(self.desk, self.carrying)
-        self.stamping = Stamping(self.desk, self._bulk, self.carrying, cases=cases, vouchers=vouchers)
+        self.cases, vouchers = Cases(self.desk, self.carrying), Vouchers(self.desk, self.carrying)
+        self.stamping = Stamping(self.desk, self._bulk, self.carrying, cases=self.cases, vouchers=vouchers)
 
     @property
     def device_id(self) -> str:
@@ -213,6 +213,7 @@ class DeviceAgent:
             self._office.uplink.state(self.device_id, self.facts())
             await asyncio.sleep(HEARTBEAT_S)
             await self.connection.look()
+            self.desk.look_at_tray()  # a page that came to lie still at the wrong moment is not overlooked for ever
 
     def _on_notice(self, message: Message) -> None:
         if isinstance(message, messages.StatusNotice):

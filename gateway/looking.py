@@ -32,8 +32,9 @@ class Looking:
 
     @property
     def place(self) -> tuple[int, ...] | None:
-        """Where the sheet should lie (messages.Looked), () before the first look; None: this step shows no picture."""
-        return self._place if look.offered(self._desk.session, features=self._features) else None
+        """Corners of the place for the sheet, () when not known or not at the stops; None: this step has no picture."""
+        session = self._desk.session
+        return look.outline(session, self._place) if look.offered(session, features=self._features) else None
 
     async def look(self) -> bytes | None:
         """A JPEG, at most SHARED_S old; None when there is none to show just now."""

@@ -88,7 +88,13 @@ class Notebook:
         if session.plan is None or not session.busy:
             self._run("DELETE FROM session WHERE device = ?", device_id)
             return
-        facts = asdict(session) | {"step": session.step.value, "differences": [], "asked": "", "case_id": ""}
+        facts = asdict(session) | {
+            "step": session.step.value,
+            "differences": [],
+            "asked": "",
+            "case_id": "",
+            "reminded": None,
+        }
         self._run("INSERT OR REPLACE INTO session VALUES (?, ?)", device_id, json.dumps(facts))
 
     def session(self, device_id: str) -> Session | None:
@@ -230,7 +236,7 @@ def _session(facts: dict[str, Any]) -> Session:
         **facts
         | {
             "step": step if step in KEPT_STEPS else Step.OFFLINE,
-            "plan": Plan(**plan | {"pages": tuple((page, copy) for page, copy in plan["pages"])}),
+            "plan": Plan(**plan | {name: tuple(map(tuple, plan.get(name, ()))) for name in ("pages", "papers")}),
             "differences": (),
             "missing": tuple(facts["missing"]),
             "imprints": tuple(Imprint(**imprint) for imprint in facts["imprints"]),

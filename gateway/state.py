@@ -15,6 +15,7 @@ def device_state(agent: DeviceAgent) -> dict[str, Any]:
         **agent.facts(),
         "hops": agent.desk.hops,
         "live": agent.looking.place,
+        "printer": agent.sticking.printer_name,
         "session": session_state(agent.desk.session),
     }
 

@@ -46,6 +46,11 @@ class Sticking:
             Do.PRINT_CANCELLED: self.print_cancelled,
         }
 
+    @property
+    def printer_name(self) -> str:
+        """Which printer takes the labels, "" without one."""
+        return self._printer.name if self._printer is not None else ""
+
     def learn(self, body: events.Body) -> None:
         """The last stroke on a sheet is done: it needs a label. Call before the session hears of the stroke."""
         session, hello = self._desk.session, self._desk.device.hello

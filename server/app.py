@@ -19,6 +19,7 @@ from server.events import routes as events
 from server.events import service as events_service
 from server.identity import routes as identity
 from server.identity.limits import LoginLimits
+from server.notices import gateway_routes as notices_gateway
 from server.seals import routes as seals
 from server.tokens import gateway_routes as tokens_gateway
 from server.tokens import routes as tokens
@@ -38,6 +39,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     tokens_gateway.router,
     events_gateway.router,
     events_gateway.devices_router,
+    notices_gateway.router,
 )
 
 

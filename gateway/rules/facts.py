@@ -76,6 +76,14 @@ class CaseHeard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseReminded:
+    """`names`: who was reminded that somebody waits; nobody, if nobody else may answer."""
+
+    case_id: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageSwept:
     """Headquarters saw a leafed page. `answer`: match, doubtful, wrong."""
 
@@ -239,6 +247,7 @@ Fact: TypeAlias = (
     | PhotoTaken
     | PageJudged
     | CaseHeard
+    | CaseReminded
     | PageSwept
     | SweepEnded
     | LatchFree

@@ -10,7 +10,7 @@
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from gateway.rules.facts import CaseHeard, Do, PageJudged, PageSwept, SweepEnded, TrayChanged
+from gateway.rules.facts import CaseHeard, CaseReminded, Do, PageJudged, PageSwept, SweepEnded, TrayChanged
 from gateway.rules.state import Session, Step, next_page, problem
 
 Answer: TypeAlias = tuple[Session, tuple[Do, ...]]
@@ -72,6 +72,7 @@ def judged(session: Session, fact: PageJudged) -> Session:
             differences=fact.differences,
             case_id=fact.case_id,
             asked_ms=fact.at_ms,
+            reminded=None,
         )
     if fact.answer != "match":
         return replace(problem(session, fact.reason, fact.text), differences=fact.differences, page=fact.page)
@@ -94,6 +95,12 @@ def case_heard(session: Session, fact: CaseHeard) -> Session:
             return replace(problem(session, "second_person_no", fact.reason), asked=fact.by)
         case _:
             return problem(session, "case_over", fact.reason)
+
+
+def case_reminded(session: Session, fact: CaseReminded) -> Session:
+    if session.step is not Step.ASKED or fact.case_id != session.case_id:
+        return session
+    return replace(session, reminded=fact.names)
 
 
 def swept(session: Session, fact: PageSwept) -> Answer:

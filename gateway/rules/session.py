@@ -42,6 +42,8 @@ def advance(session: Session, fact: Fact) -> Answer:  # noqa: PLR0911, C901 - on
             return aftermath.ask_if_calm(paper.judged(session, fact))
         case facts.CaseHeard():
             return aftermath.ask_if_calm(paper.case_heard(session, fact))
+        case facts.CaseReminded():
+            return paper.case_reminded(session, fact), ()
         case facts.PageSwept():
             return paper.swept(session, fact)
         case facts.SweepEnded():

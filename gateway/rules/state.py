@@ -72,11 +72,14 @@ class Sticker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a job asks for, as headquarters or a voucher says. `pages`: (page, copy) of stroke 1, 2, ..."""
+    """What a job asks for, as headquarters or a voucher says. `pages`: (page, copy) of stroke 1, 2, ...; `papers`: the
+    width and height in mm of the same strokes' sheets, (0, 0) where nobody said.
+    """
 
     request_id: str
     title: str
     pages: tuple[tuple[int, int], ...] = ()
+    papers: tuple[tuple[float, float], ...] = ()
     mode: str = "single"
     page_check: str = "before"
     pages_total: int = 0
@@ -114,6 +117,7 @@ class Session:
     case_id: str = ""
     asked: str = ""  # who was asked about the doubtful page
     asked_ms: int = 0
+    reminded: tuple[str, ...] | None = None  # who was told that we wait for an answer; None: the keeper did not ask
     seen: int = 0  # pages leafed through
     of: int = 0
     missing: tuple[int, ...] = ()

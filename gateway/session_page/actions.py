@@ -4,7 +4,7 @@ from gateway.device import DeviceAgent
 
 ACTIONS = frozenset(
     {"sign-in", "sign-out", "badge", "start", "abort", "reason", "redo", "alarm", "label", "settle", "pair", "scan"}
-    | {"passkey", "new-passkey"}
+    | {"passkey", "new-passkey", "remind"}
 )
 
 
@@ -31,6 +31,8 @@ async def act(agent: DeviceAgent, action: str, form: dict[str, str]) -> dict[str
             agent.stamping.give_reason(form.get("choice", ""), form.get("words", "").strip())
         case "alarm":
             agent.stamping.explain_alarm(form.get("words", ""))
+        case "remind":
+            await agent.cases.remind()
         case "redo":
             agent.imprints.choose(spoil=bool(form.get("spoil")))
         case "label" if form.get("step") == "leave":

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.labels.label import Label
 from gateway.rules.session import Step
+from gateway.session_page.label_preview import preview
 from gateway.session_page.screen import POSITION, Action, Picture, Screen
 from gateway.session_page.translation import N_, Translate
 
@@ -16,6 +18,8 @@ GRADES: Final = {
     "missing": N_("no imprint found"),
     "unclear": N_("a person looks at it"),
 }
+NO_RETAKE: Final = N_("The photo cannot be taken again: the device signed it with the press. It is kept as it is.")
+"""seal/1 has one photo after a press, in its DONE (docs/protocol.md, "The count"); no message takes another."""
 
 
 def stamped(session: Facts, _: Translate) -> Screen:
@@ -80,7 +84,7 @@ def redo(session: Facts, _: Translate) -> Screen:
         position=POSITION[Step.REDO],
         title=titles.get(str(bad["grade"]), titles["faint"]) % {"n": bad["page"] or bad["stroke"]},
         text=text,
-        lines=(str(bad["text"]),) if bad["text"] else (),
+        lines=(*((str(bad["text"]),) if bad["text"] else ()), _(NO_RETAKE)),
         pictures=_picture_of(bad, _),
         primary=cancel if spares else keep,
         extra=(keep,) if spares else (),
@@ -89,11 +93,11 @@ def redo(session: Facts, _: Translate) -> Screen:
     )
 
 
-def spoil(session: Facts, _: Translate) -> Screen:
+def spoil(session: Facts, _: Translate, *, printer: str = "") -> Screen:
     bad = session["redo"][0] if session["redo"] else {"page": 0, "stroke": 0}
     here = int(session["sheet"]) == int(bad["stroke"]) and bool(bad["stroke"])
     if session["marker"]:
-        return _spoil_with_label(session, bad, _)
+        return _spoil_with_label(session, bad, _, printer=printer)
     return Screen(
         step=Step.SPOIL,
         tone="wait",
@@ -107,7 +111,7 @@ def spoil(session: Facts, _: Translate) -> Screen:
     )
 
 
-def _spoil_with_label(session: Facts, bad: Facts, _: Translate) -> Screen:
+def _spoil_with_label(session: Facts, bad: Facts, _: Translate, *, printer: str) -> Screen:
     """The device has no coder: CANCELLED comes out of the label printer."""
     printed = session["marker"] == "stick"
     trouble = str(session["text"])
@@ -120,7 +124,8 @@ def _spoil_with_label(session: Facts, bad: Facts, _: Translate) -> Screen:
         title=_("Stick the CANCELLED label beside the imprint") if printed else _("The label is being printed…"),
         text=_("Page %(n)s: then lay the spoiled sheet on the tray, and the device photographs it.")
         % {"n": bad["page"] or bad["stroke"]},
-        lines=tuple(line for line in (str(bad["short"]), trouble) if line),
+        lines=tuple(line for line in (str(bad["short"]), _printer(printer, _), trouble) if line),
+        label=preview(_label(session, bad, number=int(bad["stroke"]), cancelled=True), _),
         primary=again if trouble and not printed else None,
         extra=(again, keep) if printed else (keep,),
         abort=bool(session["token_id"]),
@@ -140,7 +145,26 @@ def going_on(session: Facts, _: Translate) -> Screen:
     )
 
 
-def label(session: Facts, _: Translate) -> Screen:
+def _printer(name: str, _: Translate) -> str:
+    return _("Label printer: %(name)s") % {"name": name} if name else ""
+
+
+def _label(session: Facts, of: Facts, *, number: int, imprints: int = 1, cancelled: bool = False) -> Label:
+    """As gateway.sticking prints it. `of`: a sticker, or the imprint of a spoiled sheet."""
+    return Label(
+        device_id="",
+        token_id=b"",
+        stroke=number,
+        url=str(of.get("url", "")),
+        short_code=str(of["short"]),
+        number=number,
+        of=max(int(session["strokes_total"]), number),
+        cancelled=cancelled,
+        imprints=imprints,
+    )
+
+
+def label(session: Facts, _: Translate, *, printer: str = "") -> Screen:
     waiting = [sticker for sticker in session["stickers"] if sticker["state"] in ("print", "stick")]
     total = len(session["stickers"])
     number = total - len(waiting) + 1
@@ -160,7 +184,12 @@ def label(session: Facts, _: Translate) -> Screen:
         title=_("Stick the label beside the imprint") if printed else _("The label is being printed…"),
         text=f"{where} {lay}",
         big=_("Label %(n)s of %(all)s") % {"n": min(number, total), "all": total},
-        lines=tuple(line for line in (str(sticker["short"]), stands_for if imprints > 1 else "", trouble) if line),
+        lines=tuple(
+            line
+            for line in (str(sticker["short"]), stands_for if imprints > 1 else "", _printer(printer, _), trouble)
+            if line
+        ),
+        label=preview(_label(session, sticker, number=int(sticker.get("stroke", 1)), imprints=imprints), _),
         primary=again if trouble and not printed else None,
         extra=(
             *((again,) if printed else ()),
@@ -176,6 +205,8 @@ def done(session: Facts, _: Translate) -> Screen:
     lines = graded(session, _)[-4:]
     if short:
         lines.append(_("Filed as %(number)s") % {"number": short})
+    if any(imprint["grade"] == "unclear" for imprint in session["imprints"]):
+        lines.append(_(NO_RETAKE))
     if unlabelled:
         lines.append(_("Stamped, label missing: %(n)s") % {"n": unlabelled})
     return Screen(

@@ -97,7 +97,7 @@ def ready(session: Facts, _: Translate) -> Screen:
     return _working(session, Step.READY, "go", _("Press now"), text, _, cue="go")
 
 
-def asked(session: Facts, _: Translate, *, now_ms: int) -> Screen:
+def asked(session: Facts, _: Translate, *, now_ms: int, trouble: str = "") -> Screen:
     happened, _safe, _after = problems.sentences(str(session["code"]))
     who = str(session["asked"])
     said = str(session["text"])
@@ -109,13 +109,24 @@ def asked(session: Facts, _: Translate, *, now_ms: int) -> Screen:
         title=_("Asked %(name)s") % {"name": who} if who else _("A second person was asked"),
         text=_("Leave the page as it lies. If you lift it, the question ends and you may lay another page."),
         big=count(session, _),
-        lines=(_(happened) if known or not said else said,),
+        lines=(_(happened) if known or not said else said, *_reminded(session, _), *((trouble,) if trouble else ())),
+        extra=(Action(path="remind", text=_("Remind them")),) if session["reminded"] is None else (),
         differences=differences(session, _),
         pictures=(Picture(name="page", caption=_("The page as the device sees it")),),
         waited_s=max(0, (now_ms - int(session["asked_ms"])) // 1000),
         abort=True,
         cue="asked",
     )
+
+
+def _reminded(session: Facts, _: Translate) -> tuple[str, ...]:
+    """Headquarters passes a reminder on once."""
+    names = session["reminded"]
+    if names is None:
+        return ()
+    if not names:
+        return (_("There is nobody else who may answer. Stop the job, or lay another page."),)
+    return (_("Reminded: %(names)s. They see it when they look at their inbox.") % {"names": ", ".join(names)},)
 
 
 def problem(session: Facts, _: Translate) -> Screen:

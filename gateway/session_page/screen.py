@@ -56,6 +56,18 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a label looks like, in dots. `path`: code and bars (SVG); `lines`: x, y of their middle, and words."""
+
+    width: int
+    height: int
+    path: str
+    lines: tuple[tuple[int, int, str], ...]
+    beside: tuple[int, int, str] | None  # the word that runs from top to bottom
+    words: str  # what it shows, for who does not see it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One place that differs, in words; `approved` and `photo` name its two pictures, "" while there are none."""
 
@@ -77,7 +89,7 @@ class Screen:
     """`tone` colours the screen; `cue` names the sound; `big` is the number a keeper counts by.
 
     `waited_s`: how long somebody is asked already, None when nobody is. `live`: a picture of the tray as it lies now is
-    shown, with this outline (Looking.place); None: none is.
+    shown, with this outline (Looking.place); None: none is. `say`: what a voice says when the screen comes up.
     """
 
     step: str
@@ -95,7 +107,9 @@ class Screen:
     question: Question | None = None
     waited_s: int | None = None
     live: tuple[int, ...] | None = None
+    label: Preview | None = None
     primary: Action | None = None
     extra: tuple[Action, ...] = ()
     abort: bool = False
     cue: str = ""
+    say: str = ""

@@ -116,6 +116,11 @@ class HeadOffice:
         answer: Json = await self._send("GET", f"devices/{device_id}/cases/{case_id}")
         return answer
 
+    async def remind(self, device_id: str, case_id: str) -> list[str]:
+        """Tell those who may answer that somebody waits, each once; their names."""
+        answer = await self._post(f"devices/{device_id}/cases/{case_id}/reminder", {})
+        return [str(name) for name in answer["names"]]
+
     async def imprint(self, device_id: str, token_id: str, stroke: int) -> Json:
         """`token_id`: hex."""
         answer: Json = await self._send("GET", f"devices/{device_id}/imprints/{token_id}/{stroke}")

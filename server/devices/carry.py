@@ -30,7 +30,8 @@ _KEY_PURPOSE: Final = b"seal/1/carry"
 _DEVICE: Final = r"devices/[A-Za-z0-9-]{1,12}"
 _ID: Final = r"[A-Za-z0-9-]{1,64}"
 _ALLOWED: Final = re.compile(
-    rf"hello|{_DEVICE}/(jobs|tokens|permits|spoiled|time|roster|cases/{_ID}|imprints/{_ID}/[0-9]{{1,5}}|sweeps/pages)"
+    rf"hello|{_DEVICE}/(jobs|tokens|permits|spoiled|time|roster|cases/{_ID}(/reminder)?|imprints/{_ID}/[0-9]{{1,5}}"
+    r"|sweeps/pages)"
 )
 _QUERY: Final = re.compile(r"[A-Za-z0-9_=&%.-]*")
 

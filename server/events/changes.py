@@ -17,6 +17,7 @@ from server.events.schemas import ChangeRead
 
 _WATCHED: Final = frozenset(
     {"stamp_request", "decision", "stamp_token", "finding", "stroke", "device", "pairing", "alarm", "announced_photo"}
+    | {"notice"}
 )
 MAX_BATCH: Final = 200
 

@@ -1,5 +1,7 @@
 """What a keeper may stamp at a device now."""
 
+from collections.abc import Sequence
+from typing import TypeAlias
 from uuid import UUID
 
 from sqlmodel import Session
@@ -30,7 +32,8 @@ def jobs(
             continue
         remaining = uses.left(db, run, request)
         if remaining.strokes > 0 or remaining.open_token is not None:
-            found.append(_job(device, request, remaining, mine=request.keeper_id in mine))
+            sizes = approvals.document(db, device.tenant_id, request.document_digest).sizes_mm
+            found.append(_job(device, request, remaining, sizes=sizes, mine=request.keeper_id in mine))
     return found
 
 
@@ -38,7 +41,11 @@ def _known_heads(db: Session, device: DeviceRead) -> list[HeadAt]:
     return [head for head in device.heads if head.sampled and seals.head_known(db, device.tenant_id, head.head_id)]
 
 
-def _job(device: DeviceRead, request: RequestRead, remaining: Left, *, mine: bool) -> JobRead:
+Sizes: TypeAlias = Sequence[tuple[float, float]]
+
+
+def _job(device: DeviceRead, request: RequestRead, remaining: Left, *, sizes: Sizes, mine: bool) -> JobRead:
+    """`sizes`: width and height of each page of the document, mm."""
     whole = approvals.plan(request)
     by_index = {stroke.index: stroke for stroke in whole}
     next_way = way(request, whole, todo=remaining.plan, most=remaining.strokes, leafed=device.sweep_required)
@@ -52,7 +59,12 @@ def _job(device: DeviceRead, request: RequestRead, remaining: Left, *, mine: boo
         strokes_left=remaining.strokes,
         strokes_total=request.strokes,
         pages=tuple(
-            JobPage(stroke=number, page=stroke.page, copy_number=stroke.copy)
+            JobPage(
+                stroke=number,
+                page=stroke.page,
+                copy_number=stroke.copy,
+                mm=sizes[stroke.page - 1] if 0 < stroke.page <= len(sizes) else None,
+            )
             for number, stroke in enumerate(planned, start=1)
         ),
         expires_ms=round(request.expires_at.timestamp() * 1000),

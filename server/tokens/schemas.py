@@ -98,6 +98,7 @@ class JobPage(Out):
     stroke: int
     page: int
     copy_number: int = Field(serialization_alias="copy")
+    mm: tuple[float, float] | None = None  # width and height of the approved page; None: not known
 
 
 class JobRead(Out):

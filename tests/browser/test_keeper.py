@@ -19,7 +19,8 @@ from tests.gateway.session_page.conftest import BUSY, PLAN, TOKEN, ScriptedDevic
 TABLET = {"width": 820, "height": 1180}
 ON_TRAY = {"page_present": True, "page_still": True}
 FAINT = Imprint(token_id=TOKEN, stroke=1, page=1, grade="faint", text="Too little ink on the right side.")
-STICKER = Sticker(token_id=TOKEN, stroke=1, copy=1, state="stick", short="7K2M-9QXT-4F")
+CODE = "HTTPS://SEAL.EXAMPLE/V/0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+STICKER = Sticker(token_id=TOKEN, stroke=1, copy=1, state="stick", url=CODE, short="7K2M-9QXT-4F")
 DIFFERS = ({"kind": "text", "box": [], "text": "1.200,00"},)
 
 
@@ -62,6 +63,11 @@ class At:
         self._box.tell()
         expect(self.page.get_by_role("heading", name=heading)).to_be_visible()
         look(self.page, name)
+
+    def happens_to(self, session: Session, heading: str) -> None:
+        self.device.session = session
+        self._box.tell()
+        expect(self.page.get_by_role("heading", name=heading)).to_be_visible()
 
     def happens(self, *happened: facts.Fact, heading: str) -> None:
         for fact in happened:
@@ -301,8 +307,13 @@ def test_an_extra_stroke_is_a_red_alarm_until_it_is_explained(keeper: Page, at: 
 def test_a_device_without_a_coder_gets_its_labels(keeper: Page, at: At) -> None:
     keeper.goto("/")
     owing = replace(BUSY, step=Step.LABEL, strokes_left=0, stickers=(STICKER,))
-    at.now(owing, "Stick the label beside the imprint", "keeper-label")
-    expect(keeper.get_by_text("7K2M-9QXT-4F")).to_be_visible()
+    at.now(owing, "Stick the label beside the imprint", "keeper-label", printer="lp Zebra-2")
+    expect(keeper.get_by_text("7K2M-9QXT-4F").first).to_be_visible()
+    expect(keeper.get_by_role("img", name="The label: a QR code")).to_be_visible()
+    expect(keeper.get_by_text("Label printer: lp Zebra-2")).to_be_visible()
+    for size in (TABLET, DESKTOP, PHONE):
+        keeper.set_viewport_size(size)  # type: ignore[arg-type]
+        look(keeper, "keeper-label")
     keeper.get_by_role("button", name="Go on without the label").click()
     expect(keeper.get_by_text("Stamped, label missing: 1")).to_be_visible()
     look(keeper, "keeper-label-missing")
@@ -330,6 +341,49 @@ def test_no_sounds_leaves_the_alarm(keeper: Page, at: At) -> None:
     wrong = replace(BUSY, step=Step.PROBLEM, code="text_differs", differences=DIFFERS)
     at.now(wrong, "Text on this page differs", "keeper-problem", **ON_TRAY)
     assert keeper.evaluate("felt") == [[300, 100, 300]]
+
+
+VOICE = """
+window.heard = [];
+const spoken = { cancel() {}, getVoices: () => [{ lang: "en-GB" }, { lang: "es-ES" }],
+  speak: (said) => heard.push(`${said.lang}: ${said.text}`) };
+Object.defineProperty(window, "speechSynthesis", { get: () => spoken });
+window.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; } };
+"""
+
+
+def test_a_voice_says_the_next_step_in_the_pages_language(keeper: Page, at: At) -> None:
+    keeper.add_init_script(VOICE)
+    keeper.goto("/")
+    at.happens_to(BUSY, "Lay page 1 on the tray")
+    at.happens_to(replace(BUSY, step=Step.CHECKING), "Comparing the page")
+    at.happens_to(replace(BUSY, step=Step.READY), "Press now")
+    assert keeper.evaluate("heard") == ["en-GB: Lay page 1 on the tray", "en-GB: Press now"]
+    keeper.goto("/language/es")
+    at.happens_to(BUSY, "Coloque la página 1 en la bandeja")
+    assert keeper.evaluate("heard") == ["es-ES: Coloque la página 1 en la bandeja"]
+    keeper.goto("/language/zh")
+    at.happens_to(replace(BUSY, step=Step.READY), "现在按压")
+    assert keeper.evaluate("heard") == [], "nobody understands Chinese read by another voice"
+
+
+def test_no_sounds_is_no_voice_but_for_an_alarm(keeper: Page, at: At) -> None:
+    keeper.add_init_script(VOICE)
+    keeper.goto("/devices/MAD-0001/look/silent")
+    at.happens_to(BUSY, "Lay page 1 on the tray")
+    at.happens_to(replace(BUSY, alarm=1), "An imprint that was not approved")
+    (said,) = keeper.evaluate("heard")
+    assert said.startswith("en-GB: An imprint that was not approved. The device is locked.")
+
+
+def test_who_was_asked_is_reminded(keeper: Page, at: At) -> None:
+    keeper.goto("/")
+    asked = replace(BUSY, step=Step.ASKED, code="text_differs", case_id="c1", differences=DIFFERS)
+    at.now(asked, "A second person was asked", "keeper-asked", **ON_TRAY)
+    keeper.get_by_role("button", name="Remind them").click()
+    expect(keeper.get_by_text("Reminded: Ana, Boss.")).to_be_visible()
+    expect(keeper.get_by_role("button", name="Remind them")).to_have_count(0)
+    look(keeper, "keeper-reminded")
 
 
 def test_the_phone_carries_when_the_office_has_no_way(keeper: Page, office_box: ScriptedGateway) -> None:

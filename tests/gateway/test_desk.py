@@ -136,6 +136,32 @@ def test_lifting_the_page_ends_the_question(tmp_path: Path) -> None:
     at_desk(tmp_path, work)
 
 
+def test_a_reminder_goes_to_headquarters_once_a_case(tmp_path: Path) -> None:
+    async def work(stand: Stand) -> None:
+        stand.begin()
+        ready_for_a_page(stand)
+        with pytest.raises(OutOfOrder):
+            await stand.cases.remind()
+        stand.head_office.says["permit"] = [DOUBTFUL]
+        stand.head_office.says["case"] = [{"state": "waiting", "by": "", "reason": "", "asked_ms": 1}]
+        stand.lay()
+        await stand.until(Step.ASKED)
+        with pytest.raises(HeadOfficeUnreachable):
+            await stand.cases.remind()
+        assert stand.desk.session.reminded is None, "what did not arrive may be said again"
+        stand.head_office.says["remind"] = [["Ana", "Boss"]]
+        for _ in range(2):
+            await stand.cases.remind()
+        assert stand.desk.session.reminded == ("Ana", "Boss")
+        assert [name for name, _said in stand.head_office.heard].count("remind") == 2
+        stand.tray(present=False)
+        stand.lay()
+        await stand.until(Step.ASKED)
+        assert stand.desk.session.reminded is None, "another photo is another question"
+
+    at_desk(tmp_path, work)
+
+
 @pytest.mark.parametrize(("state", "code"), [("no", "second_person_no"), ("over", "case_over")])
 def test_no_and_silence_leave_the_device_locked(tmp_path: Path, state: str, code: str) -> None:
     async def work(stand: Stand) -> None:

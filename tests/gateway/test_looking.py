@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from firmware_protocol import messages
@@ -13,7 +15,7 @@ from firmware_protocol.messages import Feature, State
 from gateway.errors import PhotoBroken
 from gateway.looking import Looking
 from gateway.rules import facts, look
-from gateway.rules.session import Session, Step
+from gateway.rules.session import Plan, Session, Step
 from tests.gateway.stand import HELLO, STATUS, Stand, at_desk, refusal
 
 PLACE = (73, 52, 927, 52, 927, 918, 73, 918)
@@ -42,6 +44,45 @@ def test_no_look_without_the_feature_a_person_or_a_calm_desk(why: dict[str, Any]
 def test_what_must_not_be_overlooked_has_no_picture_beside_it(what: dict[str, Any]) -> None:
     assert look.offered(LAYING, features=int(Feature.LOOK))
     assert not look.offered(replace(LAYING, **what), features=int(Feature.LOOK))
+
+
+A4 = (210.0, 297.0)
+
+
+def laying(*papers: tuple[float, float], left: int | None = None, pages: tuple[int, ...] = ()) -> Session:
+    """A job whose sheets are of these sizes, with `left` strokes to go (all)."""
+    sheets = tuple((page, 1) for page in pages or range(1, len(papers) + 1))
+    plan = Plan(request_id="r1", title="Notice", pages=sheets, papers=papers)
+    total = len(sheets)
+    return replace(LAYING, plan=plan, strokes_total=total, strokes_left=total if left is None else left)
+
+
+@pytest.mark.parametrize("size", [A4, (148.0, 210.0), (215.9, 279.4), (90.0, 200.0)])
+def test_the_outline_is_that_of_the_page_that_is_wanted_now(size: tuple[float, float]) -> None:
+    seen = (80, 60, 900, 90, 880, 930, 60, 900)  # a camera that looks a little from the side
+    corners = np.array([(0, 0), (210, 0), (210, 297), (0, 297)], np.float32)
+    camera = cv2.getPerspectiveTransform(corners, np.array(seen, np.float32).reshape(4, 2))
+    width, height = size
+    sheet = np.array([[(0, 0), (width, 0), (width, height), (0, height)]], np.float32)
+    wanted = cv2.perspectiveTransform(sheet, camera).ravel()
+    found = look.outline(laying(A4, size, left=1), seen)
+    assert np.abs(np.array(found) - wanted).max() <= 1
+    assert look.outline(laying(size, A4, left=1), seen) == seen
+
+
+def test_what_is_laid_elsewhere_or_has_no_known_size_gets_no_wrong_outline() -> None:
+    assert look.outline(laying((148, 210)), ()) == ()
+    assert look.outline(laying((0, 0)), PLACE) == PLACE, "nobody said: A4"
+    assert look.outline(LAYING, PLACE) == PLACE
+    assert look.outline(replace(laying(A4), stage="fan"), PLACE) == ()
+    again = laying(A4, A4, pages=(1, 1))
+    assert look.outline(again, PLACE) == PLACE
+    assert look.outline(replace(again, strokes_left=1), PLACE) == (), "the next place on the same page"
+
+
+def test_a_page_wider_than_high_lies_turned() -> None:
+    said = [{"page": 1, "mm": [297.0, 210.0]}, {"page": 2}, {"page": 3, "mm": [5e6, 1.0]}, {"page": 4, "mm": None}]
+    assert look.papers(said) == (A4, (0, 0), (0, 0), (0, 0))
 
 
 class Bulk:

@@ -1,6 +1,7 @@
 // Keeps the screen up to date with the device. Without it the forms still work and a reload shows the next step.
 import { listen } from "./badge.js";
 import { passkeys, retell } from "./passkey.js";
+import { say } from "./voice.js";
 
 const CUES = {
   go: [880, 0.25], leaf: [990, 0.06], stamped: [660, 0.12], done: [520, 0.4], asked: [440, 0.2], spoil: [330, 0.3],
@@ -9,6 +10,7 @@ const CUES = {
 const ALARMS = ["alarm", "siren"]; // never silent
 let sound = null;
 let cue = document.body.dataset.cue;
+let said = document.body.dataset.say;
 let heard = Date.now();
 
 addEventListener("pointerdown", () => { sound ??= new AudioContext(); }, { passive: true });
@@ -60,6 +62,10 @@ function show(fresh) {
   if (fresh.body.dataset.cue !== cue) {
     cue = fresh.body.dataset.cue;
     beep(cue.split("-")[0]);
+  }
+  if (fresh.body.dataset.say !== said) {
+    said = fresh.body.dataset.say;
+    say(cue === "siren" || !document.body.classList.contains("silent") ? said : "");
   }
 }
 

@@ -43,13 +43,14 @@ class ScriptedDevice:
     pictures: dict[str, bytes] = field(default_factory=dict)
     tray: Callable[[], bytes] | None = None
     """The live picture of it."""
+    reminds: tuple[str, ...] = ("Ana", "Boss")
     badges: dict[str, str] = field(default_factory=lambda: {"BADGE-0042": "Lee"})
 
     @property
     def stamping(self) -> "ScriptedDevice":
         return self
 
-    operators = imprints = sticking = desk = looking = stamping
+    operators = imprints = sticking = desk = looking = cases = stamping
 
     async def look(self) -> bytes | None:
         return self.tray() if self.tray is not None else None
@@ -103,6 +104,10 @@ class ScriptedDevice:
     def choose(self, *, spoil: bool) -> None:
         self.asked.append(f"spoil {spoil}")
         self.step(happened.RedoChosen(spoil=spoil))
+
+    async def remind(self) -> None:
+        self.asked.append("remind")
+        self.step(happened.CaseReminded(case_id=self.session.case_id, names=self.reminds))
 
     async def print(self, *, again: bool) -> None:
         self.asked.append(f"print {again}")

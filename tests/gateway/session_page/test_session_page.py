@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.labels.label import Label
+from gateway.labels.layout import lay_out
 from gateway.rules.session import Imprint, Session, Step, Sticker
 from gateway.session_page import translation, view
 from tests.gateway.session_page.conftest import BUSY, JOB, TOKEN, ScriptedDevice, ScriptedGateway, state_of
@@ -16,6 +18,17 @@ PAGE = "/devices/MAD-0001"
 
 FAINT = Imprint(token_id=TOKEN, stroke=1, page=1, grade="faint", text="Too little ink.")
 STICKER = Sticker(token_id=TOKEN, stroke=1, copy=1, state="stick", short="7K2M-9QXT-4F")
+
+LABEL_OF_THREE = Label(
+    device_id="",
+    token_id=b"",
+    stroke=1,
+    url="HTTPS://SEAL.EXAMPLE/V/0123456789ABCDEFGHJKMNPQRSTVWXYZ",
+    short_code=STICKER.short,
+    number=1,
+    of=2,
+    imprints=3,
+)
 
 
 def english(message: str) -> str:
@@ -88,6 +101,75 @@ def test_the_two_pictures_stand_beside_the_words_once_both_are_there(ask: Ask, d
     assert text.index("1.200,00") < text.index(f"{PAGE}/pictures/{'aa' * 32}") < text.index(f"pictures/{'bb' * 32}")
     assert "On the tray" in text
     assert ask("GET", f"{PAGE}/pictures/{'bb' * 32}").content == b"\xff\xd8"
+
+
+def test_who_is_asked_can_be_reminded_once(ask: Ask, device: ScriptedDevice) -> None:
+    waiting = replace(BUSY, step=Step.ASKED, code="text_differs", case_id="c1")
+    device.session = waiting
+    assert f'action="{PAGE}/remind"' in ask("GET", PAGE).text
+    ask("POST", f"{PAGE}/remind")
+    text = ask("GET", PAGE).text
+    assert "Reminded: Ana, Boss." in text
+    assert "/remind" not in text
+    device.session, device.reminds = waiting, ()
+    ask("POST", f"{PAGE}/remind")
+    assert "There is nobody else who may answer." in ask("GET", PAGE).text
+    assert device.asked == ["remind", "remind"]
+
+
+def test_a_label_is_shown_as_it_comes_out_and_where(ask: Ask, device: ScriptedDevice) -> None:
+    url = "HTTPS://SEAL.EXAMPLE/V/0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    device.facts = {"printer": "lp Zebra-2"}
+    device.session = replace(BUSY, step=Step.LABEL, strokes_left=0, stickers=(replace(STICKER, url=url, imprints=3),))
+    text = ask("GET", PAGE).text
+    assert "Label printer: lp Zebra-2" in text
+    assert "The label: a QR code, and below it 7K2M-9QXT-4F" in text
+    assert ">3 imprints here</text>" in text
+    shown = view.screen(state_of(device), [], english, now_ms=0).label
+    assert shown is not None
+    layout = lay_out(LABEL_OF_THREE, print_number=1)
+    assert shown.path.count("M") == sum(sum(row) for row in layout.modules)
+    bad = replace(FAINT, url=url, short="7K2M-9QXT-4F")
+    device.session = replace(BUSY, step=Step.SPOIL, marker="stick", redo=(bad,), imprints=(bad,))
+    assert ">CANCELLED</text>" in ask("GET", PAGE).text
+    device.session, device.facts = replace(BUSY, step=Step.LABEL, stickers=(STICKER,)), {"printer": ""}
+    text = ask("GET", PAGE).text
+    assert "<svg" not in text, "no code, no picture of one"
+    assert "Label printer" not in text
+
+
+def test_an_unusable_photo_stays_and_the_page_says_why(ask: Ask, device: ScriptedDevice) -> None:
+    missing = replace(FAINT, grade="missing")
+    device.session = replace(BUSY, step=Step.REDO, redo=(missing,), imprints=(missing,))
+    assert "The photo cannot be taken again" in ask("GET", PAGE).text
+    unclear = replace(FAINT, grade="unclear")
+    device.session = replace(BUSY, step=Step.DONE, strokes_left=0, imprints=(unclear,))
+    assert "The photo cannot be taken again" in ask("GET", PAGE).text
+    device.session = replace(device.session, imprints=(replace(FAINT, grade="clear"),))
+    assert "The photo cannot be taken again" not in ask("GET", PAGE).text
+
+
+def test_what_has_to_be_done_is_said_aloud_and_nothing_else(ask: Ask, device: ScriptedDevice) -> None:
+    said = {}
+    for step in Step:
+        device.session = replace(BUSY, step=step, redo=(FAINT,), imprints=(FAINT,), stickers=(STICKER,), of=3)
+        found = re.search(r'data-say="([^"]*)"', ask("GET", PAGE).text)
+        assert found is not None
+        said[step] = found[1]
+    assert said[Step.PLACE] == "Lay page 1 on the tray"
+    assert said[Step.READY] == "Press now"
+    assert said[Step.STAMPED] == "Take this sheet away and lay the next one."
+    assert {step for step, words in said.items() if not words} == {Step.PICK, Step.CHECKING, Step.CONTINUE}
+    device.session = replace(BUSY, alarm=1)
+    assert 'data-say="An imprint that was not approved. The device is locked.' in ask("GET", PAGE).text
+    first = view.screen(state_of(device) | {"session": sweeping(device, seen=0)}, [], english, now_ms=0)
+    second = view.screen(state_of(device) | {"session": sweeping(device, seen=1)}, [], english, now_ms=0)
+    assert first.say == second.say != "", "once, not page by page"
+
+
+def sweeping(device: ScriptedDevice, *, seen: int) -> dict[str, Any]:
+    device.session = replace(BUSY, step=Step.SWEEP, seen=seen, of=3)
+    return dict(state_of(device)["session"])
 
 
 def test_the_tray_is_shown_where_a_page_is_to_be_laid_and_nowhere_else(ask: Ask, device: ScriptedDevice) -> None:

@@ -102,6 +102,7 @@ MATRIX: Final[dict[str, frozenset[Role] | str]] = {
     "GET /gateway/v1/carry": ANYBODY,
     "POST /gateway/v1/certificate": GATEWAY,
     "GET /gateway/v1/devices/{device_id}/cases/{case_id}": GATEWAY,
+    "POST /gateway/v1/devices/{device_id}/cases/{case_id}/reminder": GATEWAY,
     "GET /gateway/v1/devices/{device_id}/imprints/{token_id}/{stroke}": GATEWAY,
     "GET /gateway/v1/devices/{device_id}/photos/wanted": GATEWAY,
     "POST /gateway/v1/devices/{device_id}/labels": GATEWAY,
