@@ -15,7 +15,7 @@ from server.devices.errors import DeviceNotActive, NoSuchDevice, WrongGateway, W
 from server.devices.keys import issuer
 from server.devices.leafing import follow_rules
 from server.devices.models import Device, MountedHead
-from server.devices.policies import send_policy
+from server.devices.policies import send_policy, send_rules
 from server.devices.publishing import PUBLISH_JOB
 from server.devices.schemas import (
     DeviceKeyRead,
@@ -104,6 +104,16 @@ def hello(db: Session, run: Runtime, gateway: GatewayRead, body: HelloIn) -> Hel
     )
 
 
+def enrolled(db: Session, scope: Scope, device_id: str) -> Device:
+    """A device that takes orders, locked for this transaction. Raises: NoSuchDevice, DeviceNotActive."""
+    row = store.device(db, scope, device_id, lock=True)
+    if row is None:
+        raise NoSuchDevice
+    if not row.enrolled:
+        raise DeviceNotActive(state=row.state)
+    return row
+
+
 def set_state(
     db: Session, run: Runtime, scope: Scope, *, device_id: str, state: DeviceState, reason: str
 ) -> DeviceRead:
@@ -111,13 +121,9 @@ def set_state(
 
     Raises: NoSuchDevice, DeviceNotActive (never enrolled), WrongStateStep.
     """
-    row = store.device(db, scope, device_id, lock=True)
-    if row is None:
-        raise NoSuchDevice
+    row = enrolled(db, scope, device_id)
     if state not in {DeviceState.ACTIVE, DeviceState.SUSPENDED}:
         raise WrongStateStep
-    if row.state in {DeviceState.CONFIRMED.value, DeviceState.RELEASED.value}:
-        raise DeviceNotActive(state=row.state)
     row.state = state.value
     jobs.enqueue(db, PUBLISH_JOB, {}, now=run.now())
     send_policy(db, run, row)
@@ -139,27 +145,9 @@ def set_offline(db: Session, run: Runtime, scope: Scope, *, device_id: str, max_
 
     Raises: NoSuchDevice, DeviceNotActive.
     """
-    row = store.device(db, scope, device_id, lock=True)
-    if row is None:
-        raise NoSuchDevice
-    if row.state not in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value}:
-        raise DeviceNotActive(state=row.state)
+    row = enrolled(db, scope, device_id)
     row.max_offline_strokes = max_offline_strokes
-    send_policy(db, run, row)
-    entries.record(
-        db,
-        run,
-        EntryType.DEVICE_RULES_SET,
-        tenant_id=row.tenant_id,
-        branch_path=row.branch_path,
-        refs={"device": device_id},
-        public={
-            "max_offline_strokes": max_offline_strokes,
-            "sweep_required": row.sweep_required,
-            "policy_epoch": row.epoch,
-        },
-        private={"by": scope.person_id},
-    )
+    send_rules(db, run, row, by=scope.person_id)
     return read(db, row)
 
 
@@ -234,7 +222,7 @@ def _take_report(db: Session, run: Runtime, gateway: GatewayRead, said: HelloDev
     db.add(row)
     mount(db, run, row, [bytes.fromhex(head) for head in said.heads])
     follow_rules(db, run, row)
-    status = row.state if row.state in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value} else "unknown"
+    status = row.state if row.enrolled else "unknown"
     return HelloDeviceOut(device_id=row.device_id, name=row.name, status=status)
 
 

@@ -12,35 +12,17 @@ from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import store
 from server.devices.models import Device
-from server.devices.policies import send_policy
-from server.devices.schemas import DeviceState
-from server.identity import entries
-from server.identity.entries import EntryType
+from server.devices.policies import send_rules
 from server.seals import service as seals
-
-LIVE = frozenset({DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value})
 
 
 def follow_rules(db: Session, run: Runtime, row: Device) -> bool:
     """Send the order when the rules of the mounted seals ask for another than the device has. Whether it was sent."""
     wanted = _wanted(db, row)
-    if row.state not in LIVE or wanted == row.sweep_required:
+    if not row.enrolled or wanted == row.sweep_required:
         return False
     row.sweep_required = wanted
-    send_policy(db, run, row)
-    entries.record(
-        db,
-        run,
-        EntryType.DEVICE_RULES_SET,
-        tenant_id=row.tenant_id,
-        branch_path=row.branch_path,
-        refs={"device": row.device_id},
-        public={
-            "max_offline_strokes": row.max_offline_strokes,
-            "sweep_required": wanted,
-            "policy_epoch": row.epoch,
-        },
-    )
+    send_rules(db, run, row)
     return True
 
 

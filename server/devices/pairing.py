@@ -43,7 +43,6 @@ from server.jobs import service as jobs
 from server.ledger import service as ledger
 from server.verification.trust import read_bundle
 
-_ENROLLED: Final = {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value}
 WINDOW: Final = timedelta(seconds=pairing.WINDOW_S)
 
 
@@ -112,7 +111,7 @@ def confirm_pairing(db: Session, run: Runtime, scope: Scope, *, pairing_id: UUID
     device = store.any_device(db, row.device_id)
     if device is not None and (device.tenant_id != row.tenant_id or device.generation >= row.generation):
         raise KeyIdTaken
-    if device is not None and device.state in _ENROLLED and not store.release_ordered(db, device):
+    if device is not None and device.enrolled and not store.release_ordered(db, device):
         raise NotReleased
     row.state, row.confirmed_by = PairingState.CONFIRMED.value, scope.person_id
     db.add(row)

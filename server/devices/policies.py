@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from sqlmodel import Session
 
@@ -15,6 +16,8 @@ from server.devices import outbox
 from server.devices.keys import issuer
 from server.devices.models import Device
 from server.devices.schemas import DeviceState, DownKind
+from server.identity import entries
+from server.identity.entries import EntryType
 
 POLICY_LIFE: Final = timedelta(days=30)
 
@@ -53,3 +56,22 @@ def send_policy(
         db, run, device_id=row.device_id, kind=DownKind.POLICY, payload=signed, expires_at=run.now() + life
     )
     return hashlib.sha256(signed).digest()
+
+
+def send_rules(db: Session, run: Runtime, row: Device, *, by: UUID | None = None) -> None:
+    """What the device may do changed: order and record it. `by`: who decided; None: the rule of a seal."""
+    send_policy(db, run, row)
+    entries.record(
+        db,
+        run,
+        EntryType.DEVICE_RULES_SET,
+        tenant_id=row.tenant_id,
+        branch_path=row.branch_path,
+        refs={"device": row.device_id},
+        public={
+            "max_offline_strokes": row.max_offline_strokes,
+            "sweep_required": row.sweep_required,
+            "policy_epoch": row.epoch,
+        },
+        private={"by": by} if by is not None else None,
+    )

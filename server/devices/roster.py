@@ -6,7 +6,6 @@ device that never had an entry gets no roster at all, and asks nobody; one whose
 
 import hashlib
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from sqlmodel import Session
@@ -24,7 +23,6 @@ from server.devices.models import Device, DeviceRoster
 from server.devices.policies import POLICY_LIFE
 from server.devices.schemas import (
     DeviceRead,
-    DeviceState,
     DownKind,
     GatewayRead,
     OperatorMethod,
@@ -37,7 +35,6 @@ from server.identity.schemas import PersonRead
 
 _Part = tuple[tuple[bytes, ...], tuple[bytes, ...] | None]
 """Entries, and passkeys or none."""
-_LISTED: Final = {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value}
 
 
 def roster(db: Session, run: Runtime, gateway: GatewayRead, *, device_id: str) -> RosterOut:
@@ -91,7 +88,7 @@ def refresh_tenant(db: Session, run: Runtime, tenant_id: UUID) -> int:
 def refresh(db: Session, run: Runtime, row: Device) -> DeviceRoster | None:
     """The roster as it must be now; signed anew and sent down only when something changed. None: there is none yet."""
     known = store.roster(db, row.device_id)
-    if row.state not in _LISTED:
+    if not row.enrolled:
         return known
     device = read(db, row)
     people, _until = _people(db, run, device)

@@ -16,18 +16,17 @@ from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import store
 from server.devices.errors import (
-    DeviceNotActive,
     EmptySlot,
     HeadNotRegistered,
-    NoSuchDevice,
     NoSuchService,
     SamePerson,
     ServiceOver,
     ServiceUnderWay,
 )
+from server.devices.fleet import enrolled
 from server.devices.models import Device, MountedHead, ServiceOrder
 from server.devices.policies import ServicePart, send_policy
-from server.devices.schemas import DeviceState, ServiceIn, ServiceRead, ServiceState, ServiceWork
+from server.devices.schemas import ServiceIn, ServiceRead, ServiceState, ServiceWork
 from server.identity import entries
 from server.identity import service as identity
 from server.identity.entries import EntryType
@@ -46,7 +45,7 @@ _OPEN: Final = (ServiceState.PROPOSED, ServiceState.ORDERED, ServiceState.BEGUN)
 
 def propose_service(db: Session, run: Runtime, scope: Scope, *, device_id: str, form: ServiceIn) -> ServiceRead:
     """Raises: NoSuchDevice, DeviceNotActive, ServiceUnderWay, HeadNotRegistered, EmptySlot."""
-    device = _device(db, scope, device_id)
+    device = enrolled(db, scope, device_id)
     if any(_is_open(run, row) for row in store.services(db, device_id)):
         raise ServiceUnderWay
     head_id = _head(db, device, form)
@@ -90,7 +89,7 @@ def confirm_service(db: Session, run: Runtime, scope: Scope, *, service_id: UUID
         raise SamePerson
     if row.state != ServiceState.PROPOSED.value or row.expires_at <= run.now():
         raise ServiceOver(state=row.state)
-    device = _device(db, scope, row.device_id)
+    device = enrolled(db, scope, row.device_id)
     tenant = Scope.system(row.tenant_id)
     operators = tuple(identity.person(db, tenant, who).operator for who in (row.proposed_by, scope.person_id))
     part = ServicePart(
@@ -118,7 +117,7 @@ def withdraw_service(db: Session, run: Runtime, scope: Scope, *, service_id: UUI
     if row.state not in {ServiceState.PROPOSED.value, ServiceState.ORDERED.value}:
         raise ServiceOver(state=row.state)
     if row.state == ServiceState.ORDERED.value:
-        send_policy(db, run, _device(db, scope, row.device_id))
+        send_policy(db, run, enrolled(db, scope, row.device_id))
     row.state = ServiceState.WITHDRAWN.value
     db.add(row)
     return ServiceRead.model_validate(row)
@@ -220,15 +219,6 @@ def _head(db: Session, device: Device, form: ServiceIn) -> bytes | None:
             raise EmptySlot
         return mounted.head_id
     return None
-
-
-def _device(db: Session, scope: Scope, device_id: str) -> Device:
-    row = store.device(db, scope, device_id, lock=True)
-    if row is None:
-        raise NoSuchDevice
-    if row.state not in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value}:
-        raise DeviceNotActive(state=row.state)
-    return row
 
 
 def _order(db: Session, scope: Scope, service_id: UUID) -> ServiceOrder:
