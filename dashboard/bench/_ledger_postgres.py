@@ -4,14 +4,20 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 import psycopg
 
 from dashboard.bench._ledger_stage import cpu_of
+from dashboard.figures import CannotRun
+
+_SETTINGS: Final = ("--auth=trust", "--encoding=UTF8", "--locale=C")
 
 
 class Postgres:
@@ -23,7 +29,7 @@ class Postgres:
 
     def new_database(self) -> str:
         name = f"bench{next(self._numbers)}"
-        with psycopg.connect(f"host={self._folder} user=cinnabar dbname=postgres", autocommit=True) as connection:
+        with psycopg.connect(_address(self._folder), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return f"postgresql+psycopg://cinnabar@/{name}?host={self._folder}"
 
@@ -51,14 +57,28 @@ def postgres(folder: Path) -> Iterator[Postgres | None]:
         account = pwd.getpwnam(user)
         os.chown(home, account.pw_uid, account.pw_gid)
 
-    def call(program: str, *arguments: str) -> None:
-        with (folder / "postgresql.log").open("a") as log:
-            command = [str(bin_folder / program), *arguments]
-            subprocess.run(command, cwd=home, user=user, stdout=log, stderr=log, check=True)  # noqa: S603 - ours
+    with (folder / "postgresql.log").open("ab") as log:
+        make = [str(bin_folder / "initdb"), "-D", "data", "-U", "cinnabar", *_SETTINGS]
+        subprocess.run(make, cwd=home, user=user, stdout=log, stderr=log, check=True)  # noqa: S603 - ours
+        command = [str(bin_folder / "postgres"), "-D", "data", "-k", str(home), "-c", "listen_addresses="]
+        process = subprocess.Popen(command, cwd=home, user=user, stdout=log, stderr=log)  # noqa: S603 - ours
+        try:
+            _await(home, process)
+            yield Postgres(home)
+        finally:
+            process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+            process.wait()
 
-    call("initdb", "-D", "data", "-U", "cinnabar", "--auth=trust", "--encoding=UTF8", "--locale=C")
-    call("pg_ctl", "-D", "data", "-l", "log", "-w", "-o", f"-k {home} -c listen_addresses=''", "start")
-    try:
-        yield Postgres(home)
-    finally:
-        call("pg_ctl", "-D", "data", "-m", "immediate", "-w", "stop")
+
+def _await(home: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until it takes connections. Raises: CannotRun, when it ends."""
+    pause = threading.Event()
+    while process.poll() is None:
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(_address(home)):
+            return
+        pause.wait(0.05)
+    raise CannotRun(f"PostgreSQL ended; its words are in {home.parent / 'postgresql.log'}")
+
+
+def _address(home: Path) -> str:
+    return f"host={home} user=cinnabar dbname=postgres"

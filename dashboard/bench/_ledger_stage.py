@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -54,9 +54,15 @@ def mosquitto(folder: Path) -> Iterator[int]:
     port = free_port()
     settings = folder / "mosquitto.conf"
     settings.write_text(BROKER.format(port=port))
-    process = subprocess.Popen([program, "-c", str(settings)])  # noqa: S603 - our own arguments
-    try:
+    with ending(subprocess.Popen([program, "-c", str(settings)])):  # noqa: S603 - our own arguments
         yield port
+
+
+@contextlib.contextmanager
+def ending(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Killed when the block ends, if it has not ended by itself."""
+    try:
+        yield
     finally:
         process.kill()
         process.wait()
@@ -67,6 +73,7 @@ class Role:
 
     def __init__(self, folder: Path, port: int, *, url: str = "") -> None:
         folder.mkdir(parents=True)
+        self._port = port
         self.url = url or f"sqlite:///{folder / 'data.db'}"
         self.database = Database(self.url)
         migrate(self.database)
@@ -82,6 +89,12 @@ class Role:
             "CINNABAR_MQTT_URL": f"mqtt://127.0.0.1:{port}",
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._gateway: Gateway | None = None
+
+    def gateway(self) -> "Gateway":
+        """The one gateway of this ledger, connected."""
+        self._gateway = Gateway(self._port, self.receipt_key)
+        return self._gateway
 
     def start(self) -> float:
         """Seconds until it serves."""
@@ -101,6 +114,13 @@ class Role:
             self._process.terminate()
             self._process.wait(ENOUGH_S)
             self._process = None
+
+    def close(self) -> None:
+        """Gateway, process and database."""
+        if self._gateway:
+            self._gateway.stop()
+        self.stop()
+        self.database.close()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

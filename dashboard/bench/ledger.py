@@ -23,7 +23,7 @@ from typing import Any, Final
 from dashboard.bench._ledger_events import Fleet
 from dashboard.bench._ledger_growth import LongLog, Point, write_picture
 from dashboard.bench._ledger_postgres import Postgres, postgres
-from dashboard.bench._ledger_stage import Gateway, Role, last_numbers, mosquitto, write_keys
+from dashboard.bench._ledger_stage import Gateway, Role, ending, last_numbers, mosquitto, write_keys
 from dashboard.cli import ROOT
 from dashboard.figures import CannotRun, Options, Report, commit, fdatasync_ms, percentiles
 
@@ -131,26 +131,21 @@ def _ours(folder: Path, rng: random.Random, count: int, engine: Postgres | None 
     """A backlog at the broker, from the first event taken to the last receipt."""
     folder.mkdir()
     fleet = Fleet.of(rng)
-    with mosquitto(folder) as port:
-        role = Role(folder / "home", port, url=engine.new_database() if engine else "")
+    url = engine.new_database() if engine else ""
+    with mosquitto(folder) as port, contextlib.closing(Role(folder / "home", port, url=url)) as role:
         fleet.enrol(role.database)
         warm, sent = fleet.take(1_000), fleet.take(count)
         role.start()
-        gateway = Gateway(port, role.receipt_key)
-        try:
-            for one in warm:
-                gateway.publish(one)
-            gateway.wait_for(last_numbers(warm))
-            with role.held():
-                gateway.publish_all(sent)
-                cpu, wall = role.cpu_s() + (engine.cpu_s() if engine else 0), time.perf_counter()
-            gateway.wait_for(last_numbers(sent))
-            wall = time.perf_counter() - wall
-            cpu = role.cpu_s() + (engine.cpu_s() if engine else 0) - cpu
-        finally:
-            gateway.stop()
-            role.stop()
-            role.database.close()
+        gateway = role.gateway()
+        for one in warm:
+            gateway.publish(one)
+        gateway.wait_for(last_numbers(warm))
+        with role.held():
+            gateway.publish_all(sent)
+            cpu, wall = role.cpu_s() + (engine.cpu_s() if engine else 0), time.perf_counter()
+        gateway.wait_for(last_numbers(sent))
+        wall = time.perf_counter() - wall
+        cpu = role.cpu_s() + (engine.cpu_s() if engine else 0) - cpu
     return Speed(count / cpu, count / wall)
 
 
@@ -162,15 +157,16 @@ def _peer(folder: Path, rng: random.Random, name: str, count: int) -> Speed:
     with mosquitto(folder) as port:
         command = [sys.executable, "-m", "dashboard.bench._ledger_peers", name, str(port), str(folder), str(count)]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own arguments
-        if process.stdout is None or process.stdout.readline() != "ready\n":
-            raise CannotRun(f"{name} did not start")
-        gateway = Gateway(port)
-        for one in sent:
-            gateway.publish(one)
-        answer = process.stdout.readline()
-        process.wait()
-        process.stdout.close()
-        gateway.stop()
+        with ending(process):
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                raise CannotRun(f"{name} did not start")
+            gateway = Gateway(port)
+            for one in sent:
+                gateway.publish(one)
+            answer = process.stdout.readline()
+            process.wait()
+            process.stdout.close()
+            gateway.stop()
     spent = json.loads(answer)
     return Speed(count / spent["cpu_s"], count / spent["wall_s"])
 
@@ -180,25 +176,22 @@ def _paced(folder: Path, rng: random.Random, amount: Amount) -> tuple[dict[str, 
     folder.mkdir()
     fleet = Fleet.of(rng)
     with mosquitto(folder) as port:
-        role = Role(folder / "home", port)
-        fleet.enrol(role.database)
-        sent = fleet.take(RATE * amount.paced_s)
-        before = (folder / "home" / "data.db").stat().st_size
-        role.start()
-        gateway = Gateway(port, role.receipt_key)
-        begun, pause = time.perf_counter(), threading.Event()
-        published = []
-        for number, one in enumerate(sent):
-            due = begun + number / RATE
-            if (early := due - time.perf_counter()) > 0:
-                pause.wait(early)
-            published.append(time.perf_counter())
-            gateway.publish(one)
-        gateway.wait_for(last_numbers(sent))
-        waits = [(gateway.covered_at(one) - at) * 1_000 for one, at in zip(sent, published, strict=True)]
-        gateway.stop()
-        role.stop()
-        role.database.close()
+        with contextlib.closing(Role(folder / "home", port)) as role:
+            fleet.enrol(role.database)
+            sent = fleet.take(RATE * amount.paced_s)
+            before = (folder / "home" / "data.db").stat().st_size
+            role.start()
+            gateway = role.gateway()
+            begun, pause = time.perf_counter(), threading.Event()
+            published = []
+            for number, one in enumerate(sent):
+                due = begun + number / RATE
+                if (early := due - time.perf_counter()) > 0:
+                    pause.wait(early)
+                published.append(time.perf_counter())
+                gateway.publish(one)
+            gateway.wait_for(last_numbers(sent))
+            waits = [(gateway.covered_at(one) - at) * 1_000 for one, at in zip(sent, published, strict=True)]
         with contextlib.closing(sqlite3.connect(folder / "home" / "data.db")) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         after = (folder / "home" / "data.db").stat().st_size
@@ -208,19 +201,15 @@ def _paced(folder: Path, rng: random.Random, amount: Amount) -> tuple[dict[str, 
 def _growth(folder: Path, rng: random.Random, amount: Amount) -> tuple[list[Point], float, float]:
     """Cost by length; then seconds of a start at the greatest length, and MiB after it has worked there."""
     folder.mkdir()
-    with mosquitto(folder) as port:
-        role = Role(folder / "home", port)
+    with mosquitto(folder) as port, contextlib.closing(Role(folder / "home", port)) as role:
         long = LongLog(role.url, rng, signer=role.checkpoint_signer, entry_signer=role.entry_signer)
         points = [long.measure(size, batches=1 if amount.rounds == 1 else 8) for size in amount.sizes]
         sent = long.fleet.take(1_000)
         restart_s = role.start()
-        gateway = Gateway(port, role.receipt_key)
+        gateway = role.gateway()
         for one in sent:
             gateway.publish(one)
         gateway.wait_for(last_numbers(sent))
         rss_mb = role.rss_mb()
-        gateway.stop()
-        role.stop()
-        role.database.close()
         long.database.close()
     return points, restart_s, rss_mb
