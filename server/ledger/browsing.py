@@ -1,9 +1,9 @@
 """The ledger as people look through it: pages of entries under filters, its growth, and the cases it made. Reads only.
 
 A page costs the same in a log of a million entries: candidates come newest first out of one index (a reference, a
-device, a person, a type, else the tenant), a bounded number of them; scope and every other filter then pick among
-these rows in SQL. The next page begins at an index, never at an offset. Times become indexes by bisection, because the
-log's order is the order of admission.
+device, a person, a type, else the tenant and the installation itself), a bounded number of them; scope and every other
+filter then pick among these rows in SQL. The next page begins at an index, never at an offset. Times become indexes by
+bisection, because the log's order is the order of admission.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from server.core.scope import Scope
 from server.ledger import places, store
 from server.ledger.entry_types import EntryType
 from server.ledger.models import LedgerDeviceKey, LedgerEntry, LedgerGap, LedgerOpening, LedgerQuarantine, LedgerRef
-from server.ledger.schemas import EntryRead, LeafKind, SetAsideRead
+from server.ledger.schemas import INSTALLATION, EntryRead, LeafKind, SetAsideRead
 
 SPANS: Final = (64, 2_048, 32_768)
 """Candidates looked at for one page, in steps: a filter that fits few of them is tried on more, up to the last."""
@@ -135,7 +135,16 @@ def _candidates(place: Any, scope: Scope, wanted: Wanted, between: Between, span
         return either(newest(events, place.idx), about(f"device:{wanted.device_id}"))  # type: ignore[no-any-return]
     if wanted.entry_type is not None or wanted.kind in {LeafKind.TOKEN, LeafKind.PERMIT}:
         return newest(select(LedgerEntry.idx).where(*_of_type(LedgerEntry, wanted)), entry_index)  # type: ignore[no-any-return]
-    return newest(select(LedgerEntry.idx).where(LedgerEntry.tenant_id == scope.tenant_id), entry_index)  # type: ignore[no-any-return]
+    of_all = (
+        select(LedgerEntry.idx).where(
+            LedgerEntry.tenant_id == INSTALLATION,
+            LedgerEntry.kind == LeafKind.ENTRY,
+            LedgerEntry.entry_type == int(kind),
+        )
+        for kind in store.OF_ALL
+    )
+    own = select(LedgerEntry.idx).where(LedgerEntry.tenant_id == scope.tenant_id)
+    return either(newest(own, entry_index), *(newest(one, entry_index) for one in of_all))  # type: ignore[no-any-return]
 
 
 def _fitting(db: Session, scope: Scope, wanted: Wanted, candidates: Select[tuple[int]], limit: int) -> list[EntryRead]:
@@ -153,7 +162,7 @@ def _fitting(db: Session, scope: Scope, wanted: Wanted, candidates: Select[tuple
         .subquery()
     )
     entry: Any = aliased(LedgerEntry, fetched)
-    conditions: list[ColumnElement[bool]] = [scope.owns(entry)]
+    conditions: list[ColumnElement[bool]] = [store.readable(scope, entry)]
     conditions += [_has_ref(entry, ref) for ref in wanted.refs[1:]]
     if wanted.device_id is not None:
         conditions.append(or_(entry.device_id == wanted.device_id, _has_ref(entry, f"device:{wanted.device_id}")))

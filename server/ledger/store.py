@@ -27,9 +27,21 @@ from server.ledger.models import (
     LedgerReceipt,
     LedgerRef,
 )
-from server.ledger.schemas import DeviceHead, EntryRead, LeafKind, OpenGap, SetAsideRead
+from server.ledger.schemas import INSTALLATION, DeviceHead, EntryRead, LeafKind, OpenGap, SetAsideRead
 
 MOST_ROWS = 500
+
+
+OF_ALL = (EntryType.INSTALLATION, EntryType.KEY_ROTATED, EntryType.BACKUP_RESTORED)
+"""What the installation says of itself: keys and dates, nobody's data. Every company in it may read these."""
+
+
+def readable(scope: Scope, entry: Any) -> ColumnElement[bool]:  # noqa: ANN401 - the table or an alias of it
+    """What people of this scope may read: their own entries, and those about the installation as a whole."""
+    return or_(
+        scope.owns(entry),
+        and_(entry.tenant_id == INSTALLATION, entry.kind == LeafKind.ENTRY, entry.entry_type.in_(OF_ALL)),
+    )
 
 
 def add_to_queue(db: Session, row: LedgerQueue) -> None:
@@ -49,7 +61,7 @@ def queue_length(db: Session) -> int:
 
 
 def entry(db: Session, scope: Scope, leaf_hash: bytes) -> EntryRead | None:
-    row = db.exec(select(LedgerEntry).where(places.with_hash(db, leaf_hash), scope.owns(LedgerEntry))).first()
+    row = db.exec(select(LedgerEntry).where(places.with_hash(db, leaf_hash), readable(scope, LedgerEntry))).first()
     return None if row is None else as_read(row)
 
 

@@ -17,7 +17,7 @@ from server.ledger import browsing, entry_codec, service
 from server.ledger.admission import Reason
 from server.ledger.browsing import Wanted
 from server.ledger.entry_types import EntryType
-from server.ledger.schemas import LeafKind
+from server.ledger.schemas import INSTALLATION, LeafKind
 from tests.server.ledger.conftest import SCOPE, TENANT, Device, Log, new_database
 
 
@@ -140,6 +140,44 @@ def _approver(log: Log, leaf_hash: bytes) -> UUID | None:
 def test_another_tenant_sees_nothing_by_any_filter(full: Log) -> None:
     stranger = Scope.system(UUID(int=8))
     assert all(numbers(full, wanted, scope=stranger) == [] for wanted in FILTERS)
+
+
+def test_how_the_installation_began_is_a_plain_fact_for_everybody(log: Log) -> None:
+    began = of_the_installation(log, EntryType.INSTALLATION, name="Example Group")
+    aside = of_the_installation(log, EntryType.EVENTS_SET_ASIDE)  # from a device that nobody enrolled
+    record(log, 1)
+    log.put()
+    with log.read() as db:
+        first, second, own = service.leaves(db, first=0, last=2)
+        assert [first.leaf_hash, second.leaf_hash] == [began, aside]
+        for scope in (SCOPE, SPAIN, Scope(tenant_id=UUID(int=8), branch_path="/", person_id=BOB)):
+            assert service.entry(db, scope, began) is not None
+            assert service.entry(db, scope, aside) is None
+            assert service.openings(db, scope, began) == {}, "its name stays a commitment"
+            mine = [own.index] if scope.tenant_id == TENANT else []
+            assert numbers(log, Wanted(), scope=scope, limit=1) == [*mine, first.index]
+            by_kind = Wanted(kind=LeafKind.ENTRY, entry_type=EntryType.INSTALLATION)
+            assert numbers(log, by_kind, scope=scope) == [first.index]
+            assert numbers(log, Wanted(refs=(f"installation:{UUID(int=3)}",)), scope=scope) == [first.index]
+
+
+def of_the_installation(log: Log, entry_type: EntryType, **private: str) -> bytes:
+    began = entry_type is EntryType.INSTALLATION
+    with log.database.write() as db:
+        made = service.record(
+            db,
+            key=log.keys[Purpose.ENTRY],
+            entry_type=entry_type,
+            refs={"installation": UUID(int=3)} if began else {},
+            public={"origin": "seal.example/log"} if began else {"count": 1},
+            private=private,
+            tenant_id=INSTALLATION,
+            branch_path="/",
+            now=log.clock.now(),
+            rng=log.rng,
+            clock=log.clock,
+        )
+    return made.leaf_hash
 
 
 def test_who_may_not_open_names_does_not_find_people_by_them(full: Log) -> None:
