@@ -60,6 +60,10 @@ class Stamping:
         self._crops = Crops(desk)
         self._laid_at = 0.0
         self._stopped_token = ""
+        self._unanswered: tuple[tuple[str, str], bytes] | None = None
+        """(Request, operator) and nonce of a token that did not come. It may be on its way, and headquarters gives no
+        second one for ten minutes: the same challenge brings the same bytes.
+        """
         desk.does |= {Do.CAPTURE: self.capture, Do.CONTINUE: self.go_on}
 
     @property
@@ -182,9 +186,14 @@ class Stamping:
         return _started(job, _read(token), granted, now_ms=self._office.clock.now_ms())
 
     async def _fetch_token(self, job: dict[str, Any], hops: Callable[[str], None]) -> bytes:
-        nonce = (await self._device.ask(messages.ChallengeRequest(), messages.Challenge)).nonce
-        hops("challenge")
         operator_id = str((self._desk.operator or {}).get("operator_id", ""))
+        asked = (str(job["request_id"]), operator_id)
+        before, self._unanswered = self._unanswered, None
+        if before is not None and before[0] == asked:
+            nonce = before[1]
+        else:
+            nonce = (await self._device.ask(messages.ChallengeRequest(), messages.Challenge)).nonce
+        hops("challenge")
 
         async def ask() -> bool:
             await self._office.head_office.token(
@@ -192,7 +201,11 @@ class Stamping:
             )
             return True
 
-        token = await self._carrying.await_down("token", lambda data: _nonce_of_token(data) == nonce, ask)
+        try:
+            token = await self._carrying.await_down("token", lambda data: _nonce_of_token(data) == nonce, ask)
+        except HeadOfficeUnreachable:
+            self._unanswered = (asked, nonce)
+            raise
         hops("token")
         return token
 

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from firmware_protocol import messages
 from firmware_protocol.messages import State
 from gateway.errors import HeadOfficeRefused, HeadOfficeUnreachable
 from gateway.rules import facts
-from gateway.rules.session import Plan, Step
+from gateway.rules.session import Plan, Session, Step
 from gateway.uplink.head_office import PageAnswer
 from tests.gateway.stand import Stand, at_desk
 from tests.gateway.test_desk import MATCH, SPOILED, press, ready_for_a_page
@@ -109,5 +111,29 @@ def test_a_status_that_was_overtaken_by_a_notice_counts_no_longer(tmp_path: Path
         assert stand.connection.status is not None
         assert not stand.connection.status.page_present
         assert stand.desk.session.step is Step.PROBLEM
+
+    at_desk(tmp_path, work)
+
+
+def test_a_token_that_did_not_come_is_asked_for_again_with_its_own_challenge(tmp_path: Path) -> None:
+    """Headquarters has given it: for another challenge it would say "still open" until that one's time is over."""
+
+    async def work(stand: Stand) -> None:
+        stand.desk.operator = {"operator_id": "p1", "name": "Kim"}
+        stand.desk.session = Session()
+        no = HeadOfficeRefused(status=409, code="not_ready", detail="It was taken back.")
+        stand.head_office.says |= {
+            "jobs": [[JOB, JOB | {"request_id": "r2"}]],
+            "token": [HeadOfficeUnreachable("token"), HeadOfficeUnreachable("token"), no],
+        }
+        for challenges in (1, 1, 1, 2):
+            with pytest.raises((HeadOfficeUnreachable, HeadOfficeRefused)):
+                await stand.stamping.start("r1")
+            assert len(stand.device.of(messages.ChallengeRequest)) == challenges
+        stand.head_office.says["token"] = [HeadOfficeUnreachable("token")]
+        for request in ("r1", "r2"):
+            with pytest.raises(HeadOfficeUnreachable):
+                await stand.stamping.start(request)
+        assert len(stand.device.of(messages.ChallengeRequest)) == 4, "a challenge is for one request"
 
     at_desk(tmp_path, work)
