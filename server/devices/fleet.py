@@ -109,7 +109,7 @@ def enrolled(db: Session, scope: Scope, device_id: str) -> Device:
     row = store.device(db, scope, device_id, lock=True)
     if row is None:
         raise NoSuchDevice
-    if not row.enrolled:
+    if not store.is_enrolled(row):
         raise DeviceNotActive(state=row.state)
     return row
 
@@ -222,7 +222,7 @@ def _take_report(db: Session, run: Runtime, gateway: GatewayRead, said: HelloDev
     db.add(row)
     mount(db, run, row, [bytes.fromhex(head) for head in said.heads])
     follow_rules(db, run, row)
-    status = row.state if row.enrolled else "unknown"
+    status = row.state if store.is_enrolled(row) else "unknown"
     return HelloDeviceOut(device_id=row.device_id, name=row.name, status=status)
 
 

@@ -19,7 +19,7 @@ from server.seals import service as seals
 def follow_rules(db: Session, run: Runtime, row: Device) -> bool:
     """Send the order when the rules of the mounted seals ask for another than the device has. Whether it was sent."""
     wanted = _wanted(db, row)
-    if not row.enrolled or wanted == row.sweep_required:
+    if not store.is_enrolled(row) or wanted == row.sweep_required:
         return False
     row.sweep_required = wanted
     send_rules(db, run, row)

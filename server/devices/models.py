@@ -8,7 +8,6 @@ from sqlalchemy import JSON, Index, UniqueConstraint
 from sqlmodel import Field
 
 from server.core.db import CreatedAt, UtcDateTime, UuidPk
-from server.devices.schemas import DeviceState
 
 
 class Gateway(UuidPk, CreatedAt, table=True):
@@ -66,11 +65,6 @@ class Device(UuidPk, CreatedAt, table=True):
     paired_seq: int = 0  # number of its PAIRED event; what it did before belongs to nobody
     passkey_seq: int = 0  # number of the event by which a passkey signed somebody in last; PAIRED before any did
     features: int = 0  # bits that its HELLO said: docs/protocol.md
-
-    @property
-    def enrolled(self) -> bool:
-        """It is ours: paired by its own signed event, and not released since. A suspended device is enrolled too."""
-        return self.state in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value}
 
 
 class DeviceKey(UuidPk, CreatedAt, table=True):

@@ -111,7 +111,7 @@ def confirm_pairing(db: Session, run: Runtime, scope: Scope, *, pairing_id: UUID
     device = store.any_device(db, row.device_id)
     if device is not None and (device.tenant_id != row.tenant_id or device.generation >= row.generation):
         raise KeyIdTaken
-    if device is not None and device.enrolled and not store.release_ordered(db, device):
+    if device is not None and store.is_enrolled(device) and not store.release_ordered(db, device):
         raise NotReleased
     row.state, row.confirmed_by = PairingState.CONFIRMED.value, scope.person_id
     db.add(row)

@@ -88,7 +88,7 @@ def refresh_tenant(db: Session, run: Runtime, tenant_id: UUID) -> int:
 def refresh(db: Session, run: Runtime, row: Device) -> DeviceRoster | None:
     """The roster as it must be now; signed anew and sent down only when something changed. None: there is none yet."""
     known = store.roster(db, row.device_id)
-    if not row.enrolled:
+    if not store.is_enrolled(row):
         return known
     device = read(db, row)
     people, _until = _people(db, run, device)

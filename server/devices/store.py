@@ -22,6 +22,7 @@ from server.devices.models import (
     SensorValue,
     ServiceOrder,
 )
+from server.devices.schemas import DeviceState
 
 
 def gateway_by_secret(db: Session, secret_hash: bytes) -> Gateway | None:
@@ -59,6 +60,11 @@ def devices(db: Session, scope: Scope) -> Sequence[Device]:
 def device(db: Session, scope: Scope, device_id: str, *, lock: bool = False) -> Device | None:
     query = select(Device).where(scope.owns(Device), Device.device_id == device_id)
     return db.exec(query.with_for_update() if lock else query).one_or_none()
+
+
+def is_enrolled(row: Device) -> bool:
+    """It is ours: paired by its own signed event, and not released since. A suspended device is enrolled too."""
+    return row.state in {DeviceState.ACTIVE.value, DeviceState.SUSPENDED.value}
 
 
 def any_device(db: Session, device_id: str) -> Device | None:
