@@ -1,6 +1,8 @@
 """A keeper with modelled hands at a real device: every second of a hand is added up, every wait is measured."""
 
 import base64
+import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dashboard.bench._paper_stack import Document
-from dashboard.demo.callers import Json, NotYet
+from dashboard.demo.callers import Json
 from dashboard.demo.story import Stage
 from dashboard.demo.waiting import StoryFailed, until
 
@@ -24,8 +26,13 @@ HANDS: Final = {
     "clear": 20.0,  # open the lid, take the jammed sheet out, close it
 }
 """Seconds; lay, press and lift are the budget of the design, the others are guesses on the slow side."""
-STEP_S: Final = 60.0
-"""Longest a step may take before the replay gives up."""
+PATIENCE_S: Final = 300.0
+"""Longest a step may take before the replay gives up: a machine busy with other things is no failure."""
+AGAIN_S: Final = 1.0
+"""Between two taps on what did not work the first time."""
+_TOLD: Final = ("step", "code", "text", "busy", "page", "strokes_left", "strokes_total", "page_used", "sheet", "owed")
+"""Of the session, when a step does not come to an end."""
+_TOLD_OF_DEVICE: Final = ("online", "state", "page_present", "page_still", "counter", "last_seq", "acked_seq")
 
 
 @dataclass(slots=True)
@@ -68,29 +75,35 @@ class Tally:
 class Keeper:
     """Does what the page says, step after step."""
 
-    def __init__(self, stage: Stage, tally: Tally) -> None:
+    def __init__(self, stage: Stage, tally: Tally, *, patience_s: float = PATIENCE_S, again_s: float = AGAIN_S) -> None:
         self.tally = tally
         self._stage = stage
+        self._patience_s = patience_s
+        self._again_s = again_s
         self._pressed = False  # the sheet on the tray carries a fresh imprint
+        self._request = ""
         self._path = f"/api/devices/{stage.device_id}"
 
     def sign_in(self) -> None:
-        self.tally.hand("pin")
-        with self.tally.wait():
-            pin = {"username": "keeper", "pin": self._stage.players.keeper_pin}
-            self._stage.at_gateway.post("sign in", f"{self._path}/sign-in", pin)
+        with self._telling("sign in"):
+            self._tap("pin", "sign-in", {"username": "keeper", "pin": self._stage.players.keeper_pin})
 
     def hand_over(self, badge: str) -> None:
         """Somebody else goes on at the device."""
         self.tally.interrupted("hand-over at noon")
-        self.tally.hand("badge")
-        with self.tally.wait():
-            self._stage.at_gateway.post("hand over", f"{self._path}/badge", {"badge": badge})
+        with self._telling("hand-over"):
+            self._tap("badge", "badge", {"badge": badge})
 
     def stamp(self, document: Document, request: str, *, mishap: str) -> None:
-        """All imprints of one document. Raises: StoryFailed, when a step does not come to an end."""
+        """All imprints of one document. Raises: StoryFailed, with document, step and what the page shows."""
+        planned = f" (planned: {mishap})" if mishap else ""
+        with self._telling(f"document {self.tally.documents + 1}, {document.title}{planned}"):
+            self._stamp(document, request, mishap)
+
+    def _stamp(self, document: Document, request: str, mishap: str) -> None:
         tally, begun = self.tally, self.tally.seconds
-        self._start(request)
+        self._request = request
+        self._tap("tap", "start", {"request_id": request})
         tally.hand("fetch")
         self._pressed, disturbed, records = False, False, tally.first
         while True:
@@ -113,21 +126,22 @@ class Keeper:
             if mishap and step in {"place", "ready"}:
                 disturbed, mishap = True, self._left_of(mishap, step)
         tally.documents += 1
-        tally.hand("tap")
-        self._stage.at_gateway.post("next", f"{self._path}/abort")
+        self._tap("tap", "abort", {})
 
-    def _start(self, request: str) -> None:
-        """Tap the job; "try again in a moment" means another tap."""
-        last = time.monotonic() + STEP_S
+    def _tap(self, hand: str, action: str, body: Json) -> None:
+        """A button of the page; "try again in a moment" means another tap."""
+        last = time.monotonic() + self._patience_s
         while True:
-            self.tally.hand("tap")
+            self.tally.hand(hand)
             try:
                 with self.tally.wait():
-                    self._stage.at_gateway.post("start", f"{self._path}/start", {"request_id": request})
-            except NotYet as error:
+                    self._stage.at_gateway.post(action, f"{self._path}/{action}", body)
+            except StoryFailed as error:
                 if time.monotonic() > last:
                     raise
                 self.tally.interrupted(error.why)
+                with self.tally.wait():
+                    threading.Event().wait(self._again_s)
             else:
                 return
 
@@ -150,8 +164,11 @@ class Keeper:
         self.tally.hand("lay")
         self._post("/lay", {"pdf_base64": base64.b64encode(document.pdf).decode(), "page": page})
         with self.tally.wait():
-            self._until(lambda now: now["step"] != session["step"])
-            self._until(lambda now: now["step"] not in {"place", "checking"})
+            self._until(
+                f"the page being noticed at step {session['step']}",
+                lambda now: now["step"] != session["step"] or now["last_seq"] > session["last_seq"],
+            )
+            self._until("the page being judged", lambda now: now["step"] not in {"place", "checking"})
 
     def _press(self, mishap: str) -> None:
         if mishap == "faint":
@@ -166,15 +183,19 @@ class Keeper:
             self._post("/fault", {"name": "none"})
             self._lift()
             with self.tally.wait():
-                self._until(lambda now: now["step"] != "ready")
+                self._until("the jammed stroke being given up", lambda now: now["step"] != "ready")
             return
         self.tally.imprints += 1
         self._pressed = True
         with self.tally.wait():
-            self._until(lambda now: now["step"] not in {"ready", "place", "checking"})
+            self._until("the press being seen", lambda now: now["step"] not in {"ready", "place", "checking"})
+            if mishap == "faint":  # one look at the paper: nothing more is laid before the photo was looked at
+                self._until("the faint imprint being seen", lambda now: now["step"] == "redo")
 
     def _unusual(self, step: str, session: Json, document: Document) -> None:
         match step:
+            case "problem" if not session["busy"]:
+                self._begin_again(session)
             case "problem":
                 self.tally.interrupted(f"the page said: {session['code']}")
                 self._lift()
@@ -182,24 +203,28 @@ class Keeper:
                 self._lay(document, session | {"page": self._planned(session) or page}, "")
             case "redo":
                 self.tally.interrupted("a faint imprint: sheet cancelled, spare taken")
-                self.tally.hand("tap")
-                self._stage.at_gateway.post("redo", f"{self._path}/redo", {"spoil": True})
+                self._tap("tap", "redo", {"spoil": True})
                 with self.tally.wait():
-                    self._until(lambda now: now["step"] != "redo")
+                    self._until("the choice being taken", lambda now: now["step"] != "redo")
             case "spoil":
-                self._spoil()
+                self._spoil(session)
             case _:
                 raise StoryFailed("workday", f"the page shows {step}: {session['code']} {session['text']}")
 
-    def _spoil(self) -> None:
-        """The sheet goes back on the tray, is cancelled there; a fresh page comes from the printer."""
-        with self.tally.wait():
-            moved = self._stays("spoil", 1.5)
-        if moved:
+    def _begin_again(self, session: Json) -> None:
+        """The job is closed, for now: back to the list, and picked once more."""
+        self.tally.interrupted(f"the job was closed: {session['code']}")
+        self._lift()
+        self._tap("tap", "abort", {})
+        self._tap("tap", "start", {"request_id": self._request})
+
+    def _spoil(self, session: Json) -> None:
+        """The sheet stays, or goes back on the tray, and is cancelled there; a fresh page comes from the printer."""
+        if session["sheet"] == 0 or session["sheet"] != session["redo"][0]["stroke"]:
             self.tally.hand("lay")
             self._post("/lay", {"again": True})
         with self.tally.wait():
-            self._until(lambda now: now["step"] != "spoil")
+            self._until("the sheet being cancelled", lambda now: now["step"] != "spoil")
         self._lift()
         self.tally.hand("print")
 
@@ -212,31 +237,44 @@ class Keeper:
     # --- looking at the page ------------------------------------------------------------------------------------------
 
     def _session(self) -> Json:
-        session: Json = self._stage.at_gateway.device("workday")["session"]
+        """With the number of the device's last event, as `last_seq`."""
+        device = self._stage.at_gateway.device("workday")
+        session: Json = device["session"] | {"last_seq": device["last_seq"]}
         return session
 
     def _settled(self) -> Json:
         """The next step at which the keeper has something to do."""
         found: list[Json] = []
 
-        def look() -> bool:
-            found[:] = [self._session()]
-            return found[0]["step"] not in {"checking", "asked", "continue"}
+        def settled(now: Json) -> bool:
+            found[:] = [now]
+            return now["step"] not in {"checking", "asked", "continue"}
 
         with self.tally.wait():
-            until("workday", "something to do", look, timeout_s=STEP_S)
+            self._until("something to do", settled)
         return found[0]
 
-    def _until(self, true: Callable[[Json], bool]) -> None:
-        until("workday", "the next step", lambda: true(self._session()), timeout_s=STEP_S)
+    def _until(self, what: str, true: Callable[[Json], bool]) -> None:
+        until("workday", what, lambda: true(self._session()), timeout_s=self._patience_s)
 
-    def _stays(self, step: str, seconds: float) -> bool:
-        """Whether the page still shows `step` after `seconds`."""
+    @contextmanager
+    def _telling(self, where: str) -> Iterator[None]:
+        """Raises: StoryFailed, with `where` it was and what the page shows."""
         try:
-            until("workday", "another step", lambda: self._session()["step"] != step, timeout_s=seconds)
-        except StoryFailed:
-            return True
-        return False
+            yield
+        except StoryFailed as error:
+            raise StoryFailed("workday", f"{where}: {error.why}. {self._shown()}") from error
+
+    def _shown(self) -> str:
+        try:
+            state = self._stage.at_gateway.get("workday", "/api/state")
+        except StoryFailed as error:
+            return f"The gateway does not say how it stands: {error.why}"
+        device = state["devices"][0]
+        told = {name: device["session"].get(name) for name in _TOLD}
+        told |= {"device": {name: device.get(name) for name in _TOLD_OF_DEVICE}}
+        told |= {name: state.get(name) for name in ("uplink", "phone", "waiting")}
+        return f"Keeper's minute {self.tally.seconds / 60:.1f}, {self.tally.imprints} imprints. " + json.dumps(told)
 
     def _post(self, path: str, body: Json) -> None:
         self._stage.beside.post("workday", path, body)
