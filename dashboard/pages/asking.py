@@ -12,7 +12,7 @@ from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import Me, Requester
 from server.approvals import service as approvals
 from server.approvals.schemas import RequestIn, RequestRead, Stamping
-from server.core.errors import ServerError, Unprocessable, problem_of
+from server.core.errors import ServerError, Unprocessable
 from server.core.runtime import Runtime
 from server.core.scope import Role
 from server.identity import service as identity
@@ -153,13 +153,12 @@ def _form(
         request,
         "new_request.html",
         me=me,
-        status=error.status if error else 200,
+        error=error,
         seals=choices,
         scans=scans,
         offline=max((seal.rule.max_offline_strokes for seal in choices), default=0),
         keepers=[keeper for keeper in keepers if keeper.id != me.person.id],
         values=dict.fromkeys(_FIELDS, "") | values,
-        problem=problem_of(error, instance="") if error else None,
     )
 
 

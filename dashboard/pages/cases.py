@@ -11,7 +11,7 @@ from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import Me
 from server.approvals import service as approvals
 from server.core.db import DbRead
-from server.core.errors import NotFound, ServerError, problem_of
+from server.core.errors import NotFound, ServerError
 from server.core.i18n import N_
 from server.core.runtime import Runtime
 from server.core.scope import Scope
@@ -90,7 +90,7 @@ def _page(
         request,
         "case.html",
         me=me,
-        status=error.status if error else 200,
+        error=error,
         case=case,
         asked=asked,
         look=look,
@@ -99,5 +99,4 @@ def _page(
         may=may,
         reason=reason,
         difference_text=difference_text,
-        problem=problem_of(error, instance="") if error else None,
     )

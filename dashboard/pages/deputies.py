@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import viewer
-from server.core.errors import ServerError, problem_of
+from server.core.errors import ServerError
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
 from server.devices import service as devices
@@ -90,14 +90,12 @@ def _form(
             name, branch_path = device.name, device.branch_path
         people = identity.people(db, Scope.system(me.scope.tenant_id))
         keepers = identity.holders(db, me.scope.tenant_id, Role.KEEPER, branch_path)
-    problem = problem_of(error, instance="") if error is not None else None
     today = run.now().date()
     return pages_of(request).page(
         request,
         "new_deputy.html",
-        status=problem.status if problem is not None else 200,
         me=me,
-        problem=problem,
+        error=error,
         back=_back(device_id, seal_id),
         place_name=name,
         device_id=device_id or "",

@@ -1,6 +1,6 @@
 """Devices with their live state, pairing a new one, and services that two administrators order."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -12,7 +12,7 @@ from dashboard.view.notes import note_text
 from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import Administrator, Me
 from server.core.db import DbRead
-from server.core.errors import BadInput, ServerError, problem_of
+from server.core.errors import BadInput, ServerError
 from server.core.i18n import N_
 from server.core.runtime import Runtime
 from server.core.scope import Role, Scope
@@ -175,7 +175,7 @@ def _device_page(
         deputies = devices.deputies(db, run, me.scope, device_id=device_id)
         who_is_named = {who for order in orders for who in (order.proposed_by, order.confirmed_by)}
         who_is_named |= {who for row in deputies for who in (row.person_id, row.stands_for)}
-        context = {
+        context: dict[str, Any] = {
             "row": fleet_row(device, live.device(device_id), run.now()),
             "device": device,
             "chain": next((head for head in reversed(chains) if head.device_id == device_id), None),
@@ -195,9 +195,7 @@ def _device_page(
             "names": identity.names(db, device.tenant_id, who_is_named),
             "spare_heads": _spare_heads(run, me.scope),
         }
-    problem = problem_of(error, instance="") if error is not None else None
-    status = problem.status if problem is not None else 200
-    return pages_of(request).page(request, "device.html", status=status, me=me, problem=problem, **context)
+    return pages_of(request).page(request, "device.html", me=me, error=error, **context)
 
 
 def _spare_heads(run: Runtime, scope: Scope) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboard.web.problems import own_path
 from dashboard.web.rendering import pages_of
-from server.core.errors import ServerError, problem_of
+from server.core.errors import ServerError
 from server.core.i18n import COOKIE, LANGUAGES
 from server.identity import service as identity
 from server.identity.csrf import same_origin
@@ -22,7 +22,7 @@ ONE_YEAR_S = 365 * 24 * 3600
 def show_login(request: Request, session: MaybeSession, next: str = "/") -> Response:  # noqa: A002 - the query's name
     if session is not None:
         return RedirectResponse(own_path(next), status_code=303)
-    return pages_of(request).page(request, "login.html", next=own_path(next), problem=None, username="")
+    return pages_of(request).page(request, "login.html", next=own_path(next), username="")
 
 
 @router.post("/login")
@@ -43,10 +43,7 @@ def sign_in(
                 db, username=username.strip(), password=password, limits=limits, place=place
             )
     except ServerError as error:
-        problem = problem_of(error, instance="")
-        return pages_of(request).page(
-            request, "login.html", status=error.status, next=own_path(next), problem=problem, username=username
-        )
+        return pages_of(request).page(request, "login.html", error=error, next=own_path(next), username=username)
     with run.db.write() as db:
         opened = identity.open_session(db, run, person_id=person.id)
     response = RedirectResponse(own_path(next), status_code=303)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import Administrator
-from server.core.errors import BadInput, ServerError, problem_of
+from server.core.errors import BadInput, ServerError
 from server.core.i18n import N_
 from server.core.runtime import Runtime
 from server.core.scope import Role
@@ -179,13 +179,11 @@ def _back(person_id: UUID) -> Response:
 def _list(request: Request, run: Runtime, me: SignedIn, *, error: ServerError | None = None) -> Response:
     with run.db.read() as db:
         people, branches = identity.people(db, me.scope), identity.branches(db, me.scope)
-    problem = problem_of(error, instance="") if error is not None else None
     return pages_of(request).page(
         request,
         "people.html",
-        status=problem.status if problem is not None else 200,
         me=me,
-        problem=problem,
+        error=error,
         people=people,
         branches=branches,
         roles=ROLES,
@@ -200,13 +198,11 @@ def _one(
         ways = {way.method.name for way in identity.verifiers(db, person.tenant_id, [person.id])}
         passkeys = identity.passkeys(db, run, me.scope, person_id)
         badges, branches = identity.badges(db, me.scope, person_id), identity.branches(db, me.scope)
-    problem = problem_of(error, instance="") if error is not None else None
     return pages_of(request).page(
         request,
         "person.html",
-        status=problem.status if problem is not None else 200,
         me=me,
-        problem=problem,
+        error=error,
         person=person,
         has_pin="PIN" in ways,
         badge=next((badge for badge in badges if badge.revoked_at is None), None),

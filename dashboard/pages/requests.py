@@ -22,7 +22,7 @@ from server.approvals.schemas import RequestRead
 from server.audit import reviewing
 from server.audit import service as audit
 from server.core.db import DbRead
-from server.core.errors import NotFound, ServerError, problem_of
+from server.core.errors import NotFound, ServerError
 from server.core.i18n import N_
 from server.core.runtime import Runtime
 from server.core.scope import Scope
@@ -199,12 +199,11 @@ def _sheet(
         request,
         "decide.html",
         me=me,
-        status=error.status if error else 200,
+        error=error,
         asked=asked,
         may=may,
         answer=answer,
         comment=comment,
-        problem=problem_of(error, instance="") if error else None,
     )
 
 

@@ -10,7 +10,7 @@ from dashboard.web.rendering import pages_of
 from dashboard.web.viewer import Me
 from server.audit import reviewing
 from server.core.db import DbRead
-from server.core.errors import ServerError, problem_of
+from server.core.errors import ServerError
 from server.core.runtime import Runtime
 from server.identity.guard import Run
 from server.identity.schemas import SignedIn
@@ -76,10 +76,9 @@ def _page(
         request,
         "review.html",
         me=me,
-        status=error.status if error else 200,
+        error=error,
         review=review,
         may=may,
         reason=reason,
         mode_text=mode_text,
-        problem=problem_of(error, instance="") if error else None,
     )

@@ -21,6 +21,7 @@ from dashboard.web.words import (
     tamper_word,
     work_word,
 )
+from server.core.errors import ServerError, problem_of
 from server.core.i18n import LANGUAGES, _, language, ngettext
 from server.core.runtime import Runtime
 from server.core.scope import Role
@@ -70,12 +71,15 @@ class Pages:
         *,
         me: SignedIn | None = None,
         status: int = 200,
+        error: ServerError | None = None,
         **context: Any,  # noqa: ANN401 - whatever the template shows
     ) -> HTMLResponse:
+        """`error`: why what was sent was refused. The template has it as `problem`, the response has its status."""
         template = self._environment.get_template(name)
         part = request.headers.get("hx-request") is not None
-        text = template.render(me=me, path=request.url.path, part=part, **context)
-        return HTMLResponse(text, status_code=status)
+        problem = problem_of(error, instance="") if error is not None else None
+        text = template.render({"problem": problem} | context, me=me, path=request.url.path, part=part)
+        return HTMLResponse(text, status_code=error.status if error is not None else status)
 
 
 def pages_of(request: Request) -> Pages:
