@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import paho.mqtt.client as mqtt
 
 HANDSHAKE_S: Final = 10.0
-"""Longest wait for each answer while a connection is made."""
+"""Longest wait for the broker's next bytes, and for its whole greeting, while a connection is made."""
 _READ: Final = 1 << 18
 _SUBSCRIBE_ID: Final = 0xFFFF
 """Receipts use the packet identifiers below it."""
@@ -99,9 +99,12 @@ def _greet(sock: socket.socket, connect: Connect, filters: Sequence[str], clock:
     """Raises: LinkLost, BadPacket, OSError."""
     sock.settimeout(HANDSHAKE_S)
     reader, early = mqtt_packets.Reader(), list[Packet]()
+    until = clock.monotonic() + HANDSHAKE_S  # who sends a byte now and then would be waited for without end
     sock.sendall(connect.packet())
     while not early:
         early += reader.feed(_received(sock))
+        if not early and clock.monotonic() >= until:
+            raise LinkLost(f"the broker did not greet within {HANDSHAKE_S:.0f} s")
     first = early.pop(0)
     if not isinstance(first, Connack):
         raise LinkLost(f"the broker answered {type(first).__name__} to CONNECT")

@@ -16,7 +16,7 @@ import pytest
 from server.core.clock import FixedClock, SystemClock
 from server.core.ports import free_port
 from server.ledger import consumer as consumers
-from server.ledger import mqtt_packets
+from server.ledger import mqtt_link, mqtt_packets
 from server.ledger.consumer import ACK, EVENT, STATUS, Consumer, Delivery
 from server.ledger.mqtt_link import BrokerAddress
 from server.ledger.receipts import OutgoingReceipt
@@ -279,6 +279,63 @@ def test_silent_broker_is_pinged_and_then_given_up(played: PlayedBroker) -> None
     clock.advance(consumers.KEEPALIVE_S + 1)
     consumer.watch()
     assert not consumer.connected
+    consumer.stop()
+
+
+def test_silent_broker_is_dialled_again_and_the_session_goes_on(played: PlayedBroker) -> None:
+    clock = FixedClock()
+    consumer = Consumer(BrokerAddress(host="127.0.0.1", port=played.port), receive_maximum=10, clock=clock)
+    connect(consumer, played)
+    clock.advance(consumers.KEEPALIVE_S / 2 + 1)
+    consumer.watch()
+    clock.advance(consumers.KEEPALIVE_S + 1)
+    consumer.watch()
+    assert not consumer.connected
+    consumer.watch()
+    assert consumer._dialling is None  # it is left in peace for a moment
+    clock.advance(consumers.RETRY_S[0])
+    connect(consumer, played, RESUMED, SUBSCRIBED)
+    played.say(event_packet(1, again=True))
+    (event,) = take(consumer, 1)
+    assert (event.payload, event.connection) == (b"event 1", 2)
+    consumer.stop()
+
+
+def test_broker_that_takes_the_connection_and_says_nothing_is_given_up(
+    played: PlayedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that dials waits for it; the ledger's own thread goes on, and has it dialled again."""
+    monkeypatch.setattr(mqtt_link, "HANDSHAKE_S", 0.05)
+    clock = FixedClock()
+    consumer = Consumer(BrokerAddress(host="127.0.0.1", port=played.port), receive_maximum=10, clock=clock)
+    consumer.watch()
+    silent, dialling = played.accept(), consumer._dialling
+    assert (consumer.take(most=1, timeout_s=0), consumer.connected) == ([], False)
+    until(consumer, lambda: consumer._failures == 1)
+    assert silent.recv(4096).startswith(b"\x10")  # CONNECT
+    assert silent.recv(1) == b""
+    assert dialling is not None
+    dialling.join(20)
+    assert not dialling.is_alive()
+    monkeypatch.undo()
+    clock.advance(consumers.RETRY_S[0])
+    connect(consumer, played)
+    consumer.stop()
+
+
+def test_broker_that_greets_byte_by_byte_is_given_up_in_time(played: PlayedBroker) -> None:
+    clock = FixedClock()
+    consumer = Consumer(BrokerAddress(host="127.0.0.1", port=played.port), receive_maximum=10, clock=clock)
+    consumer.watch()
+    slow = played.accept()
+    assert slow.recv(4096).startswith(b"\x10")
+    slow.sendall(HELLO[:1])
+    clock.advance(mqtt_link.HANDSHAKE_S)
+    slow.sendall(HELLO[1:2])
+    until(consumer, lambda: consumer._failures == 1)
+    assert not consumer.connected
+    clock.advance(consumers.RETRY_S[0])
+    connect(consumer, played)
     consumer.stop()
 
 
