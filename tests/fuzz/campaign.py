@@ -13,13 +13,14 @@ with atheris.instrument_imports(include=["firmware_protocol", "device_sim", "ser
 
 def main(name: str, runs: str, corpus: Path, seed: str) -> None:
     corpus.mkdir(parents=True, exist_ok=True)
-    for number, valid in enumerate(seeds(name)):
+    known = seeds(name)
+    for number, valid in enumerate(known):
         (corpus / f"seed-{number}").write_bytes(valid)
     options = [
         sys.argv[0],
         f"-atheris_runs={runs}",
         f"-seed={seed}",
-        "-max_len=600",
+        f"-max_len={max(600, *(len(valid) + 100 for valid in known))}",
         "-verbosity=0",
         "-rss_limit_mb=1024",
         "-timeout=10",

@@ -9,24 +9,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from device_sim.core import records
 from firmware_protocol import bulk, cbor, events, messages, orders, passkeys, tokens, trace
-from firmware_protocol.cose import keyring, parse1
+from firmware_protocol.cose import keyring, parse1, sign1
 from firmware_protocol.errors import ProtocolError, WrongOperator
 from firmware_protocol.fragments import FragmentAssembler
 from firmware_protocol.framing import FrameDecoder, cobs_decode
 from firmware_protocol.labelled import from_map
+from firmware_protocol.purposes import Purpose
 from server.identity import attested
 from server.identity.errors import PasskeyUnreadable
 from server.ledger import checkpoint, entry_codec, glance, mqtt_packets, proof
 from server.ledger.checkpoint import BadCheckpoint
-from server.ledger.entry_codec import Opening
+from server.ledger.entry_codec import Entry, Opening
+from server.ledger.entry_types import EntryType
 from server.ledger.mqtt_packets import BadPacket
 from server.ledger.proof import BadProof
 from server.verification import leaves, manifest, trust
 from server.verification.manifest import BadManifest, Record
-from server.verification.trust import BundleBroken
+from server.verification.trust import Anchor, BundleBroken, DeviceKey, DeviceStatus, IssuerKey, Withdrawal, WitnessKey
+from tests.device_sim.installation import ISSUER, ROOT
 from tests.fixtures.authenticator import Authenticator
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
@@ -110,6 +114,45 @@ _MQTT: Final = (
     b"\x20\x09\x01\x00\x06\x21\x00\x14\x13\x00\x3c\x90\x06\xff\xff\x00\x01\x01\x87",
     b"\xe0\x05\x8e\x03\x1f\x00\x00",
 )
+_JOURNAL: Final = records.write(
+    [
+        records.Record(kind=records.Kind.EVENT, body=b"event"),
+        records.Record(kind=records.Kind.RECEIPT, body=b"receipt"),
+    ],
+    link=records.FIRST_LINK,
+)[0]
+_ENTRY: Final = entry_codec.sign(
+    Entry(
+        entry_type=EntryType.DEVICE_RULES_SET, version=1, entry_id=UUID(int=1), time_ms=1, refs={"device": "CB-1"},
+        commitments={"by": _DIGEST}, public={"policy_epoch": 1},
+    ),
+    key=ISSUER,
+)  # fmt: skip
+_ANCHOR: Final = trust.sign_anchor(
+    Anchor(
+        installation_id=UUID(int=1), name="Office", host="seal.example", demo=False, number=1, issued=1, expires=2,
+        root_key=ROOT.public_key, log_name="log.example", authorities=(b"0",),
+        keys=(IssuerKey(purpose=Purpose.BUNDLE, public_key=ISSUER.public_key, valid_from=1, valid_until=None),),
+        witnesses=(WitnessKey(name="w", public_key=_DIGEST, own=True),),
+    ),
+    root=ROOT,
+)  # fmt: skip
+_BUNDLE: Final = trust.issue(
+    _ANCHOR, key=ISSUER, version=1, issued=1, expires=2, crls=(b"0",),
+    devices=(DeviceKey(device_id="CB-1", generation=1, public_key=_DIGEST, status=DeviceStatus.ACTIVE, since=1),),
+    withdrawals=(Withdrawal(kind="code", id=_DIGEST, since=1, reason="lost"),),
+)  # fmt: skip
+
+
+def _own_bundle(data: bytes) -> object:
+    """Whoever makes a root of their own signs what they like with it."""
+    return trust.read_bundle(sign1(data, key=ISSUER, purpose=Purpose.BUNDLE))
+
+
+def _own_anchor(data: bytes) -> object:
+    return trust.read_anchor(sign1(data, key=ROOT, purpose=Purpose.BUNDLE))
+
+
 PARSERS: Final[dict[str, Parser]] = {
     "cbor": Parser(cbor.decode, _OURS, ("messages",)),
     "cobs": Parser(cobs_decode, _OURS, (), (b"\x03ab\x01",)),
@@ -137,13 +180,15 @@ PARSERS: Final[dict[str, Parser]] = {
     "trace-url": Parser(_text(trace.parse_url), _OURS, (), (b"HTTPS://SEAL.EXAMPLE/V/2KCETIQ",)),
     "bulk-request": Parser(lambda data: bulk.decode_request(data[2:]), _OURS, ("bulk",)),
     "bulk-reply": Parser(lambda data: bulk.decode_reply(data[2:]), _OURS, ("bulk",)),
-    "journal": Parser(records.read, ()),
-    "entry": Parser(entry_codec.peek, _OURS),
+    "journal": Parser(records.read, (), (), (_JOURNAL,)),
+    "entry": Parser(entry_codec.peek, _OURS, (), (_ENTRY,)),
     "checkpoint": Parser(_text(checkpoint.parse), (BadCheckpoint,), (), (_NOTE,)),
     "proof": Parser(
         _text(proof.InclusionProof.parse), (BadProof,), (), (b"c2sp.org/tlog-proof@v1\nindex 0\n\n" + _NOTE,)
     ),
-    "trust-bundle": Parser(trust.read_bundle, (BundleBroken,)),
+    "trust-bundle": Parser(trust.read_bundle, (BundleBroken,), (), (_BUNDLE,)),
+    "own-bundle": Parser(_own_bundle, (BundleBroken,), (), (parse1(_BUNDLE).payload,)),
+    "own-anchor": Parser(_own_anchor, (BundleBroken,), (), (parse1(_ANCHOR).payload,)),
     "manifest": Parser(manifest.parse, (BadManifest,), (), (_MANIFEST,)),
     "openings": Parser(leaves.parse_openings, _OURS, (), (_OPENINGS,)),
 }

@@ -49,7 +49,7 @@ def test_a_break_where_a_key_should_be_is_malformed() -> None:
 def test_the_seeds_are_understood() -> None:
     """Else the changes above would only ever scratch the first check."""
     for name, parser in PARSERS.items():
-        if parser.vectors:
+        if name != "client-data":  # these bytes are one half of what is signed: alone they are never accepted
             assert any(_accepted(parser.parse, data) for data in seeds(name)), name
 
 
