@@ -65,19 +65,24 @@ class BulkLink:
 
     async def fetch(self, digest: bytes, *, urgent: bool = False) -> bytes:
         """The photo. Raises: DeviceUnreachable, PhotoBroken, PhotoGone."""
-        path = self._store.path(digest)
-        if not path.exists():
-            if urgent:
-                self._urgent += 1
-                self._calm.clear()
-            try:
-                await self._complete(digest, urgent=urgent)
-            finally:
-                self._urgent -= urgent
-                if not self._urgent:
-                    self._calm.set()
-            await asyncio.to_thread(self._store.keep, digest)
-        return path.read_bytes()
+        try:
+            if not self._store.path(digest).exists():
+                await self._bring(digest, urgent=urgent)
+            return self._store.path(digest).read_bytes()
+        except FileNotFoundError as error:  # a receipt that names it came in between: the next try finds out
+            raise PhotoBroken(digest) from error
+
+    async def _bring(self, digest: bytes, *, urgent: bool) -> None:
+        if urgent:
+            self._urgent += 1
+            self._calm.clear()
+        try:
+            await self._complete(digest, urgent=urgent)
+        finally:
+            self._urgent -= urgent
+            if not self._urgent:
+                self._calm.set()
+        await asyncio.to_thread(self._store.keep, digest)
 
     async def look(self, digest: bytes) -> bytes | None:
         """A small picture that is kept nowhere; None while a photo is urgent.

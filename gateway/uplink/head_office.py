@@ -1,5 +1,6 @@
 """What the gateway asks headquarters over HTTPS (docs/protocol.md, "Gateway API")."""
 
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from gateway.carry import Carry, may_be_carried
-from gateway.errors import HeadOfficeRefused, HeadOfficeUnreachable
+from gateway.errors import HeadOfficeRefused, HeadOfficeUnreachable, PhotoBroken
 from gateway.settings import GatewaySettings
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
@@ -168,12 +169,16 @@ class HeadOffice:
         return [bytes.fromhex(digest) for digest in answer["digests"]]
 
     async def upload(self, digest: bytes, path: Path) -> None:
-        """Resumable: asks how much is there, sends the rest."""
+        """Resumable: asks how much is there, sends the rest. Raises: PhotoBroken, when it is not here any more."""
         url = f"blobs/{digest.hex()}"
-        size = path.stat().st_size  # noqa: ASYNC240 - one stat of a local file
-        head = await self._raw("HEAD", url)
-        offset = int(head.headers.get("Upload-Offset", "0"))
-        with path.open("rb") as file:
+        try:
+            file = path.open("rb")  # before anything is awaited: a receipt may take its name away meanwhile
+        except FileNotFoundError as error:
+            raise PhotoBroken(digest) from error
+        with file:
+            size = os.fstat(file.fileno()).st_size
+            head = await self._raw("HEAD", url)
+            offset = int(head.headers.get("Upload-Offset", "0"))
             file.seek(offset)
             while offset < size:
                 chunk = file.read(UPLOAD_CHUNK)
