@@ -5,13 +5,17 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from firmware_protocol import bulk
 from firmware_protocol.bulk import BulkReply, BulkRequest, BulkStatus
 from gateway.bulk import BulkLink, PhotoStore
 from gateway.errors import DeviceUnreachable, PhotoBroken, PhotoGone
+from gateway.uplink.head_office import HeadOffice
+from tests.gateway.test_carry import SETTINGS
 
 PHOTO = bytes(range(256)) * 700
 DIGEST = hashlib.sha256(PHOTO).digest()
@@ -149,3 +153,43 @@ def test_an_unknown_digest_is_gone_not_empty(tmp_path: Path) -> None:
             await link.close()
 
     asyncio.run(run())
+
+
+def test_a_photo_that_a_receipt_takes_away_while_it_comes_breaks_nothing(tmp_path: Path) -> None:
+    """Headquarters had it already: the gateway once ended over this."""
+
+    class Settled(PhotoStore):
+        def keep(self, digest: bytes) -> None:
+            self.drop(digest)
+            super().keep(digest)
+
+    async def run() -> None:
+        async with device(honest, []) as address:
+            link = BulkLink(address, store=Settled(tmp_path))
+            with pytest.raises(PhotoBroken):
+                await link.fetch(DIGEST)
+            await link.close()
+
+    asyncio.run(run())
+
+
+def test_a_photo_that_a_receipt_takes_away_while_it_goes_up_goes_up_whole(tmp_path: Path) -> None:
+    photo, arrived = tmp_path / "photo.jpg", bytearray()
+    photo.write_bytes(PHOTO)
+
+    class Headquarters(HeadOffice):
+        async def _raw(self, method: str, path: str, **request: Any) -> httpx.Response:
+            photo.unlink(missing_ok=True)
+            assert (method, path) in {("HEAD", f"blobs/{DIGEST.hex()}"), ("PUT", f"blobs/{DIGEST.hex()}")}
+            arrived.extend(request.get("content", b""))
+            return httpx.Response(200, headers={"Upload-Offset": str(len(arrived))})
+
+    async def run() -> None:
+        office = Headquarters(SETTINGS)
+        await office.upload(DIGEST, photo)
+        with pytest.raises(PhotoBroken):
+            await office.upload(DIGEST, photo)
+        await office.close()
+
+    asyncio.run(run())
+    assert bytes(arrived) == PHOTO
