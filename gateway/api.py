@@ -9,7 +9,15 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from gateway.device import DeviceAgent
-from gateway.errors import DeviceRefused, DeviceUnreachable, GatewayError, HeadOfficeRefused, NotKnownHere, OutOfOrder
+from gateway.errors import (
+    DeviceRefused,
+    GatewayError,
+    HeadOfficeRefused,
+    NoPasskey,
+    NotKnownHere,
+    OutOfOrder,
+    PasskeyNotKnown,
+)
 
 if TYPE_CHECKING:
     from gateway.process import Gateway
@@ -97,7 +105,9 @@ def _gateway(request: Request) -> "Gateway":
 def _agent(request: Request, device_id: str) -> DeviceAgent:
     found = _gateway(request).device(device_id)
     if found is None:
-        raise NoSuchDevice(f"No device {device_id} is connected to this gateway.")
+        raise NoSuchDevice(
+            f"No device {device_id} is connected to this gateway. Nothing was done. Pick one on its page."
+        )
     return found
 
 
@@ -259,15 +269,15 @@ async def _problem(_request: Request, error: Exception) -> JSONResponse:
     match error:
         case HeadOfficeRefused(status=refused):
             status = refused
-        case DeviceRefused() | OutOfOrder():
+        case DeviceRefused() | OutOfOrder() | NoPasskey():
             status = 409
         case NoSuchDevice():
             status = 404
         case GatewayError(code="cross_site_request"):
             status = 403
-        case NotKnownHere():
+        case NotKnownHere() | PasskeyNotKnown():
             status = 401
-        case DeviceUnreachable() | GatewayError():
+        case GatewayError():
             status = 503
     body = {"type": "about:blank", "status": status, "detail": str(error), "code": getattr(error, "code", "error")}
     return JSONResponse(body, status_code=status, media_type="application/problem+json")

@@ -219,7 +219,7 @@ class Carrying:
         return True
 
     async def event(self, seq: int) -> bytes:
-        """The signed event `seq`, kept here first. Raises: DeviceUnreachable."""
+        """The signed event `seq`, kept here first. Raises: what `Connection.ask` raises, and NoRoom."""
         await self.drain(at_least=seq)
         hello = self._device.introduced()
         kept = self._office.outbox.event(hello.device_id, hello.generation, seq)

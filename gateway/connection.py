@@ -72,7 +72,7 @@ class Connection:
     def introduced(self) -> Hello:
         """Raises: OutOfOrder."""
         if self.hello is None:
-            raise OutOfOrder("The device has not introduced itself yet.")
+            raise OutOfOrder("The device has not introduced itself yet. It stays locked. Wait a moment and try again.")
         return self.hello
 
     def saw(self, status: Status) -> None:
@@ -81,16 +81,16 @@ class Connection:
         self._on_status(status, before)
 
     async def look(self) -> None:
-        """Ask the device for its status. Raises: DeviceUnreachable, DeviceRefused."""
+        """Ask the device for its status. Raises: as `ask`."""
         before = self.status
         told = await self.ask(StatusRequest(), Status)
         if self.status is before or _later(told, self.status):  # else a notice came after it, and was heard first
             self.saw(told)
 
     async def ask(self, request: Message, reply: type[T], *, slow: bool = False) -> T:
-        """Raises: DeviceUnreachable, DeviceRefused."""
+        """Raises: DeviceUnreachable, DeviceRefused; OutOfOrder, when it is not connected."""
         if self.link is None:
-            raise OutOfOrder("The device is not connected. Check its power, and its cable or radio link.")
+            raise OutOfOrder("The device is not connected. It is locked. Check its power, and its cable or radio link.")
         return await self.link.ask(request, reply, slow=slow)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

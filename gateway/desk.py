@@ -127,7 +127,7 @@ class Desk:
                 self.office.notebook.settle(left.token_id, left.stroke, left.kind)
                 self.note("settled", about=left.title, words=left.kind, token_id=left.token_id, stroke=left.stroke)
                 return
-        raise OutOfOrder("This is not in the list any more.")
+        raise OutOfOrder("This is not in the list any more. Nothing was changed. Look at the list as it is now.")
 
     def show(self, name: str, picture: bytes) -> None:
         """Keep a photo for the page under `name`: page, or TOKEN-STROKE."""

@@ -42,7 +42,8 @@ class AnotherDevice(GatewayError):
 
     def __init__(self, *, expected: str, found: str) -> None:
         super().__init__(
-            f"Device {found} answers where {expected} belongs. Plug the right device in, or enrol this one."
+            f"Device {found} answers where {expected} belongs. It stays locked. "
+            "Plug the right device in, or enrol this one."
         )
 
 
@@ -52,7 +53,10 @@ class DeviceRefused(GatewayError):
     code = "device_refused"
 
     def __init__(self, *, reason: int, name: str, detail: str | None) -> None:
-        super().__init__(f"The device refused ({name.lower().replace('_', ' ')}{': ' + detail if detail else ''}).")
+        why = name.lower().replace("_", " ") + (f": {detail}" if detail else "")
+        super().__init__(
+            f"The device refused ({why}). It did nothing. Try again; if it refuses again, call your administrator."
+        )
         self.reason = reason
         self.name = name
 
@@ -102,7 +106,9 @@ class NoPasskey(GatewayError):
     code = "no_passkey"
 
     def __init__(self) -> None:
-        super().__init__("No passkey counts on this page yet. Sign in with your PIN or badge, then add one.")
+        super().__init__(
+            "No passkey counts on this page yet. Nothing was unlocked. Sign in with your PIN or badge, then add one."
+        )
 
 
 class OutOfOrder(GatewayError):
@@ -117,7 +123,9 @@ class PhotoBroken(GatewayError):
     code = "photo_broken"
 
     def __init__(self, digest: bytes) -> None:
-        super().__init__(f"Photo {digest.hex()[:12]} came broken from the device; it is fetched again.")
+        super().__init__(
+            f"Photo {digest.hex()[:12]} came broken from the device, which keeps it. It is fetched again by itself."
+        )
 
 
 class PhotoGone(GatewayError):

@@ -38,7 +38,8 @@ class DeviceLink:
     async def ask(self, request: Message, reply: type[M], *, slow: bool = False) -> M:
         """The device's reply to `request`.
 
-        Raises: DeviceRefused, when it says no; DeviceUnreachable, when four tries bring no answer.
+        Raises: DeviceRefused, when it says no; DeviceUnreachable, when as many tries as the carrier
+        has patience for bring no answer, or another one than was asked for.
         """
         patience = self._transport.patience
         answer = await self._exchange(request, timeout_s=patience.slow_s if slow else patience.reply_s)

@@ -82,7 +82,7 @@ class Sticking:
         waiting = (sticker for sticker in self._desk.session.stickers if sticker.state in ("print", "stick"))
         found = next(waiting, None)
         if found is None:
-            raise OutOfOrder("No label is needed here.")
+            raise OutOfOrder("No label is needed here. Nothing was printed. Go on with the job.")
         return found
 
     async def print(self, *, again: bool = False) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from firmware_protocol import messages, operators, tokens
 from firmware_protocol.tokens import Mode, SealClaims, Token
-from gateway.errors import HeadOfficeRefused, HeadOfficeUnreachable, NotKnownHere, OutOfOrder
+from gateway.errors import DeviceUnreachable, HeadOfficeRefused, HeadOfficeUnreachable, NotKnownHere, OutOfOrder
 from gateway.notebook import Voucher
 from gateway.rules.session import Step
 from tests.gateway.stand import STATUS, TOKEN, Stand, at_desk, refusal
@@ -120,6 +120,21 @@ def test_whom_headquarters_refuses_does_not_stay_signed_in_at_the_device(tmp_pat
             await stand.operators.sign_in("kim", "4711")
         assert len(stand.device.of(messages.OperatorLeaveRequest)) == 1
         assert stand.desk.operator is None
+
+    at_desk(tmp_path, work)
+
+
+def test_who_signs_out_is_gone_also_when_the_device_does_not_answer(tmp_path: Path) -> None:
+    async def work(stand: Stand) -> None:
+        await with_roster(stand)
+        stand.head_office.says["sign_in"] = [{"operator_id": "p-kim", "name": "Kim"}]
+        await stand.operators.sign_in("kim", "4711")
+        stand.device.answers[messages.OperatorLeaveRequest] = DeviceUnreachable("COM3")
+        await stand.operators.sign_out()
+        assert stand.desk.operator is None
+        stand.head_office.says["sign_in"] = [HeadOfficeRefused(status=401, code="x", detail="Not here.")]
+        with pytest.raises(HeadOfficeRefused):  # and not that the device does not answer
+            await stand.operators.sign_in("kim", "4711")
 
     at_desk(tmp_path, work)
 
