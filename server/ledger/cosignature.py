@@ -3,9 +3,6 @@
 Sources: c2sp.org/tlog-cosignature (Ed25519, signature type 0x04), c2sp.org/tlog-witness "add-checkpoint".
 """
 
-import base64
-import binascii
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,14 +11,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from firmware_protocol.cose import SigningKey
-from server.ledger import checkpoint
-from server.ledger.checkpoint import BadCheckpoint, Checkpoint
-from server.ledger.merkle import HASH_SIZE
+from server.ledger import checkpoint, notes
+from server.ledger.checkpoint import Checkpoint
 
-COSIGNATURE: Final = 0x04
-"""Signature type of a timestamped Ed25519 cosignature, c2sp.org/tlog-cosignature "Format"."""
-MAX_PATH: Final = 63
-"""Hashes in one consistency proof, c2sp.org/tlog-witness "add-checkpoint"."""
 MAX_REQUEST: Final = checkpoint.MAX_NOTE + 4 * 1024
 SIZE_TYPE: Final = "text/x.tlog.size"
 """Content type of a 409, whose body is the size that the witness cosigned last."""
@@ -42,26 +34,18 @@ class WitnessKey:
     @property
     def key_id(self) -> bytes:
         """4 bytes: SHA-256(name || 0x0A || 0x04 || public key)[:4]."""
-        return hashlib.sha256(self.name.encode() + b"\n" + bytes([COSIGNATURE]) + self.public_key).digest()[:4]
+        return notes.key_id(self.name, notes.COSIGNATURE, self.public_key)
 
     def text(self) -> str:
         """The vkey: `name+hex(key id)+base64(0x04 || public key)`."""
-        material = base64.b64encode(bytes([COSIGNATURE]) + self.public_key).decode()
-        return f"{self.name}+{self.key_id.hex()}+{material}"
+        return notes.vkey(self.name, notes.COSIGNATURE, self.public_key)
 
     @classmethod
     def parse(cls, text: str) -> "WitnessKey":
         """Raises: BadCosignature."""
-        name, _, rest = text.partition("+")
-        identifier, _, encoded = rest.partition("+")
-        material = _unbase64(encoded)
-        if len(material) != 33 or material[0] != COSIGNATURE:
-            raise BadCosignature("not the vkey of an Ed25519 witness (signature type 0x04)")
-        key = cls(name=name, public_key=material[1:])
-        _check_name(name)
-        if key.key_id.hex() != identifier:
-            raise BadCosignature("the vkey's id does not fit its name and key")
-        return key
+        with notes.refused_as(BadCosignature):
+            name, public_key = notes.parse_vkey(text, notes.COSIGNATURE)
+        return cls(name=name, public_key=public_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +72,10 @@ class Witness:
 
 def sign(note: str, *, name: str, time: int, key: SigningKey) -> Cosignature:
     """The witness's line under the checkpoint in `note`. Raises: BadCheckpoint, BadCosignature."""
-    witness = WitnessKey(name=name, public_key=key.public_key)
-    _check_name(name)
+    with notes.refused_as(BadCosignature):
+        witness = WitnessKey(name=notes.checked_name(name), public_key=key.public_key)
     signature = time.to_bytes(8) + key.sign(_message(note, time))
-    encoded = base64.b64encode(witness.key_id + signature).decode()
-    return Cosignature(name=name, time=time, line=f"— {name} {encoded}\n")
+    return Cosignature(name=name, time=time, line=notes.line(name, witness.key_id, signature))
 
 
 def verified(note: str, keys: Iterable[WitnessKey]) -> list[Cosignature]:
@@ -135,27 +118,23 @@ class AddCheckpoint:
 
     def text(self) -> str:
         """The body of POST add-checkpoint."""
-        hashes = "".join(f"{base64.b64encode(node).decode()}\n" for node in self.path)
-        return f"old {self.old}\n{hashes}\n{self.checkpoint.note}"
+        return f"old {self.old}\n{notes.path_text(self.path)}\n{self.checkpoint.note}"
 
     @classmethod
     def parse(cls, text: str) -> "AddCheckpoint":
         """The request without trust. Raises: BadCosignature, BadCheckpoint."""
         head, blank, note = text.partition("\n\n")
         first, *lines = head.split("\n")
-        old = first.removeprefix("old ")
-        plain = old.isascii() and old.isdigit() and len(old) <= 19 and (old == "0" or old[0] != "0")
-        if not blank or not first.startswith("old ") or not plain:
+        if not blank or not first.startswith("old "):
             raise BadCosignature("a request begins with the old size and carries a checkpoint")
-        if len(lines) > MAX_PATH:
-            raise BadCosignature(f"more than {MAX_PATH} hashes")
+        with notes.refused_as(BadCosignature):
+            old, path = notes.number(first.removeprefix("old "), "the old size"), notes.path(lines)
         tree_head, _unbelieved = checkpoint.parse(note)
-        return cls(old=int(old), path=tuple(map(_hash, lines)), checkpoint=tree_head)
+        return cls(old=old, path=path, checkpoint=tree_head)
 
 
 def _message(note: str, time: int) -> bytes:
-    body = note[: note.rindex("\n\n") + 1]
-    return f"cosignature/v1\ntime {time}\n{body}".encode()
+    return f"cosignature/v1\ntime {time}\n{notes.signed_text(note)}".encode()
 
 
 def _check(note: str, key: WitnessKey, raw: bytes) -> Cosignature | None:
@@ -168,30 +147,4 @@ def _check(note: str, key: WitnessKey, raw: bytes) -> Cosignature | None:
         Ed25519PublicKey.from_public_bytes(key.public_key).verify(raw[8:], _message(note, time))
     except InvalidSignature:
         return None
-    encoded = base64.b64encode(key.key_id + raw).decode()
-    return Cosignature(name=key.name, time=time, line=f"— {key.name} {encoded}\n")
-
-
-def _check_name(name: str) -> None:
-    """Raises: BadCosignature. The same rule as for a log's name."""
-    try:
-        checkpoint.body(name, 0, bytes(HASH_SIZE))
-    except BadCheckpoint as error:
-        raise BadCosignature(str(error)) from error
-
-
-def _hash(line: str) -> bytes:
-    raw = _unbase64(line)
-    if len(raw) != HASH_SIZE:
-        raise BadCosignature("a hash is not 32 bytes")
-    return raw
-
-
-def _unbase64(text: str) -> bytes:
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadCosignature("not base64") from error
-    if base64.b64encode(raw).decode() != text:
-        raise BadCosignature("not canonical base64")
-    return raw
+    return Cosignature(name=key.name, time=time, line=notes.line(key.name, key.key_id, raw))

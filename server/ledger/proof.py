@@ -3,17 +3,13 @@
 Source: c2sp.org/tlog-proof.
 """
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import Final
 
-from server.ledger import checkpoint, merkle
+from server.ledger import checkpoint, merkle, notes
 from server.ledger.checkpoint import BadCheckpoint, Checkpoint, VerifierKey
 
 FIRST_LINE: Final = "c2sp.org/tlog-proof@v1"
-MAX_PATH: Final = 63
-"""A tree of 2**63 leaves, the most a 64-bit signed index can name, has paths of 63 hashes."""
 MAX_PROOF: Final = checkpoint.MAX_NOTE + 8 * 1024
 
 
@@ -31,8 +27,7 @@ class InclusionProof:
 
     def text(self) -> str:
         """The `.tlog-proof` file."""
-        hashes = "".join(f"{base64.b64encode(node).decode()}\n" for node in self.path)
-        return f"{FIRST_LINE}\nindex {self.index}\n{hashes}\n{self.checkpoint.note}"
+        return f"{FIRST_LINE}\nindex {self.index}\n{notes.path_text(self.path)}\n{self.checkpoint.note}"
 
     @classmethod
     def parse(cls, text: str) -> "InclusionProof":
@@ -51,7 +46,11 @@ class InclusionProof:
             tree_head, _unbelieved = checkpoint.parse(note)
         except BadCheckpoint as error:
             raise BadProof(f"its checkpoint is damaged: {error}") from error
-        return cls(index=_index(lines[0]), path=_path(lines[1:]), checkpoint=tree_head)
+        if not lines[0].startswith("index "):
+            raise BadProof("the index line is missing")
+        with notes.refused_as(BadProof):
+            index = notes.number(lines[0].removeprefix("index "), "the index")
+            return cls(index=index, path=notes.path(lines[1:]), checkpoint=tree_head)
 
 
 def verify(text: str, *, leaf: bytes, key: VerifierKey) -> InclusionProof:
@@ -68,25 +67,3 @@ def verify(text: str, *, leaf: bytes, key: VerifierKey) -> InclusionProof:
     if not merkle.verify_inclusion(leaf_hash, proof.index, tree_head.size, proof.path, tree_head.root):
         raise BadProof(f"the path does not lead from entry {leaf_hash.hex()} to the signed root")
     return proof
-
-
-def _index(line: str) -> int:
-    number = line.removeprefix("index ")
-    plain = number.isascii() and number.isdigit() and len(number) <= 19 and (number == "0" or number[0] != "0")
-    if not line.startswith("index ") or not plain:
-        raise BadProof("the index is not a plain decimal number")
-    return int(number)
-
-
-def _path(lines: list[str]) -> tuple[bytes, ...]:
-    if len(lines) > MAX_PATH:
-        raise BadProof(f"more than {MAX_PATH} hashes")
-    try:
-        path = tuple(base64.b64decode(line, validate=True) for line in lines)
-    except (binascii.Error, ValueError) as error:
-        raise BadProof("a hash is not base64") from error
-    if any(base64.b64encode(node).decode() != line for node, line in zip(path, lines, strict=True)):
-        raise BadProof("a hash is not canonical base64")
-    if any(len(node) != merkle.HASH_SIZE for node in path):
-        raise BadProof("a hash is not 32 bytes")
-    return path

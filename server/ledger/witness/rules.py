@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from firmware_protocol.cose import SigningKey
 from server.core.clock import Clock
-from server.ledger import checkpoint, cosignature, merkle
+from server.ledger import checkpoint, cosignature, merkle, notes
 from server.ledger.checkpoint import BadCheckpoint, VerifierKey
 from server.ledger.cosignature import SIZE_TYPE, AddCheckpoint, BadCosignature, WitnessKey
 from server.ledger.witness.state import Evidence, Latest, State
@@ -106,5 +106,5 @@ def _fault(asked: AddCheckpoint, size: int, root: bytes) -> str:
 def _signed_by_log(note: str, log: VerifierKey) -> str:
     """The note with the log's own lines only: what others put below it was not checked here."""
     text, _, lines = note.rpartition("\n\n")
-    kept = [line for line in lines.splitlines(keepends=True) if line.startswith(f"— {log.name} ")]
+    kept = [line for line in lines.splitlines(keepends=True) if line.startswith(f"{notes.DASH}{log.name} ")]
     return f"{text}\n\n{''.join(kept)}"

@@ -52,7 +52,7 @@ def test_signature_of_the_go_example_verifies_under_our_reading_of_notes() -> No
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     text, _, line = GO_NOTE.rpartition("\n\n")
-    signature = checkpoint._signature(line.rstrip("\n"))
+    signature = notes.parse_line(line.rstrip("\n"))
     key = VerifierKey.parse(GO_VKEY)
     assert (signature.name, signature.key_id) == (key.name, key.key_id)
     Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature.signature, (text + "\n").encode())
