@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.core.signer import Ed25519Signer, Purpose
-from server.ledger import checkpoint, merkle, proof
+from server.ledger import checkpoint, merkle, notes, proof
 from server.ledger.checkpoint import BadCheckpoint, VerifierKey
 from server.ledger.proof import BadProof, InclusionProof
 
