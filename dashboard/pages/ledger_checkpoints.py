@@ -1,5 +1,6 @@
 """The ledger's checkpoints on screen: who else saw them, and who stamped them."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -14,7 +15,7 @@ from server.identity.guard import Run
 from server.ledger import service as ledger
 from server.ledger import witnessing
 from server.ledger.cosignature import BadCosignature
-from server.ledger.schemas import Trouble
+from server.ledger.schemas import CheckpointRead, Trouble
 
 router = APIRouter(include_in_schema=False, prefix="/ledger/checkpoints")
 
@@ -54,7 +55,14 @@ def show_checkpoints(request: Request, db: DbRead, run: Run, me: Me) -> Response
         seen=seen,
         lacking=max(0, settings.witness_quorum - seen),
         troubles=TROUBLES,
+        stamped=_stamped_by(recent),
     )
+
+
+def _stamped_by(recent: Sequence[CheckpointRead]) -> str:
+    """Whose time stamps are on these checkpoints: "", own, others."""
+    own = {anchor.own for one in recent for anchor in one.anchors}
+    return "" if not own else "own" if own == {True} else "others"
 
 
 @router.get("/{size}.note")

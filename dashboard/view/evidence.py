@@ -57,7 +57,8 @@ def _of_entry(entry: EntryRead, openings: Mapping[str, Opening | None]) -> list[
         Fact(name="time", value=datetime.fromtimestamp(said.time_ms / 1000, UTC).isoformat(timespec="milliseconds"))
     ]
     facts += [Fact(name=name, value=_shown(value)) for name, value in said.refs.items()]
-    facts += [Fact(name=name, value=_shown(value)) for name, value in said.public.items()]
+    for name, value in said.public.items():
+        facts += _each(name, value) if isinstance(value, dict) else [Fact(name=name, value=_shown(value))]
     for name, commitment in said.commitments.items():
         opening = openings.get(name)
         if opening is None:
@@ -65,6 +66,11 @@ def _of_entry(entry: EntryRead, openings: Mapping[str, Opening | None]) -> list[
         else:
             facts.append(Fact(name=name, value=_shown(cbor.decode(opening.value)), kept="opened"))
     return facts
+
+
+def _each(name: str, values: Mapping[object, object]) -> list[Fact]:
+    """A line for each of several values: `keys.time`, `keys.entry`."""
+    return [Fact(name=f"{name}.{part}", value=_shown(value)) for part, value in values.items()]
 
 
 def _of_token(token: Token) -> list[Fact]:

@@ -113,6 +113,8 @@ _NAMES: Final = {
     "host": N_("Host name"),
     "keys": N_("Keys"),
     "root_key": N_("Offline root"),
+    "trust_digest": N_("Fingerprint of the trust file"),
+    "demo": N_("For demonstration only"),
     "tenant": N_("Company (number)"),
     "attested_by": N_("Attested by"),
     "granted": N_("Given"),
@@ -161,6 +163,10 @@ def ids_in(facts: Sequence[Fact]) -> list[str]:
 
 
 def field_name(raw: str) -> str:
+    """`keys.time` is one of several things under one name."""
+    group, dot, part = raw.partition(".")
+    if dot:
+        return f"{field_name(group)}: {part.replace('_', ' ')}"
     return _(_NAMES[raw]) if raw in _NAMES else raw.replace("_", " ")
 
 

@@ -45,6 +45,7 @@ FLAGS = [
     "--disable-sync",
 ]
 PHONE = {"width": 390, "height": 844}
+TABLET = {"width": 820, "height": 1180}
 DESKTOP = {"width": 1280, "height": 900}
 SHOTS = os.environ.get("CINNABAR_SHOTS")
 """A folder: every screen looked at is also kept there as a picture."""

@@ -13,10 +13,9 @@ from device_sim.scene.scene import Scene, SceneSettings
 from gateway.api import create_app
 from gateway.rules import facts
 from gateway.rules.session import Imprint, Session, Step, Sticker
-from tests.browser.conftest import DESKTOP, PHONE, look, serve
+from tests.browser.conftest import DESKTOP, PHONE, TABLET, look, serve
 from tests.gateway.session_page.conftest import BUSY, PLAN, TOKEN, ScriptedDevice, ScriptedGateway
 
-TABLET = {"width": 820, "height": 1180}
 ON_TRAY = {"page_present": True, "page_still": True}
 FAINT = Imprint(token_id=TOKEN, stroke=1, page=1, grade="faint", text="Too little ink on the right side.")
 CODE = "HTTPS://SEAL.EXAMPLE/V/0123456789ABCDEFGHJKMNPQRSTVWXYZ"

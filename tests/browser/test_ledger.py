@@ -3,10 +3,15 @@
 import base64
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import DESKTOP, Site, look
+from dashboard.app import create_app
+from server.core.clock import SystemClock
+from server.eseals.anchoring import Anchoring
+from tests.browser.conftest import DESKTOP, PHONE, TABLET, Site, look, serve
+from tests.dashboard.screens.test_checkpoints import Outside
 from tests.dashboard.screens.test_ledger_pages import lose_and_contradict
 
 STEPS = ("leaf", "author", "path", "root")
@@ -40,10 +45,30 @@ def test_every_page_of_the_ledger_fits_and_is_accessible(site: Site) -> None:
         look(auditor, name)
 
 
+def test_checkpoints_say_who_else_saw_them_at_every_width(site: Site) -> None:
+    """A real witness key of a partner and one of our own, and the time stamp of the own authority."""
+    outside = Outside(site.office, site.company)
+    outside.sign(["mine.example"])
+    (stamp,) = Anchoring().stamp_due(replace(outside.run, clock=SystemClock()))  # its certificate counts from today
+    assert stamp.own
+    for url in serve(create_app(outside.run)):
+        auditor = replace(site, url=url).signed_in("auditor")
+        auditor.goto("/ledger/checkpoints")
+        expect(auditor.get_by_text("still lacks 1 outside witness")).to_be_visible()
+        look(auditor, "ledger-checkpoints-lacking")
+        outside.sign(["theirs.example"])
+        auditor.reload()
+        expect(auditor.get_by_text("1 outside witness signed the newest checkpoint.")).to_be_visible()
+        expect(auditor.get_by_text("only our own word says when")).to_be_visible()
+        for size in (PHONE, TABLET, DESKTOP):
+            auditor.set_viewport_size(size)  # type: ignore[arg-type]
+            look(auditor, "ledger-checkpoints")
+
+
 def test_the_newest_entries_appear_by_themselves_under_the_chosen_filter(site: Site) -> None:
     auditor = site.signed_in("auditor")
     auditor.goto(f"/ledger?seal={site.company.seal.id}&type=entry.request_submitted")
-    expect(auditor.get_by_text("No entry yet.")).to_be_visible()
+    expect(auditor.get_by_text("No entry fits what you look for.")).to_be_visible()
     site.company.submitted()
     site.office.deliver()
     expect(auditor.get_by_role("link", name="Approval was asked for")).to_be_visible()

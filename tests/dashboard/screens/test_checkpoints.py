@@ -64,7 +64,7 @@ def outside(office: Office, company: Company) -> Outside:
 def test_only_witnesses_of_others_count(outside: Outside) -> None:
     outside.sign(["mine.example"])
     text = outside.page()
-    assert "not yet seen by 1 outside witness" in text
+    assert "still lacks 1 outside witness" in text
     assert "own, counts for nothing" in text
     outside.sign(["theirs.example"])
     assert "1 outside witness signed the newest checkpoint" in outside.page()
@@ -87,10 +87,14 @@ def test_stamps_are_files_for_other_tools(outside: Outside) -> None:
         ledger.keep_anchor(db, kept, now=now)
     text = outside.page()
     assert f"/ledger/checkpoints/{kept.size}/own.tsr" in text
+    assert "only our own word says when" in text
     visitor = Visitor(outside.company)
     visitor.sign_in("auditor")
     assert visitor.get(f"/ledger/checkpoints/{kept.size}/own.tsr").content == kept.answer
     note = visitor.get(f"/ledger/checkpoints/{kept.size}.note").text
     assert note.count("— ") == 1
     assert visitor.get(f"/ledger/checkpoints/{kept.size}/other.tsr").status_code == 404
+    with outside.run.db.write() as db:
+        ledger.keep_anchor(db, dataclasses.replace(kept, authority="tsa.example", own=False), now=now)
+    assert "only our own word says when" not in outside.page()
     assert visitor.get("/ledger/checkpoints/999999.note").status_code == 404

@@ -3,15 +3,17 @@
 import base64
 import hashlib
 import re
+from uuid import UUID
 
 from firmware_protocol import events
+from firmware_protocol.purposes import Purpose
 from server.ledger import browsing, merkle, proof
 from server.ledger import service as ledger
 from server.ledger.admission import Reason
 from server.ledger.browsing import Wanted
 from server.ledger.checkpoint import VerifierKey
 from server.ledger.entry_types import EntryType
-from server.ledger.schemas import EntryRead, LeafKind
+from server.ledger.schemas import INSTALLATION, EntryRead, LeafKind
 from tests.dashboard.screens.conftest import Visitor
 from tests.server.office import Office
 
@@ -114,6 +116,34 @@ def test_an_entry_says_in_words_who_did_what_and_who_signed(visitor: Visitor, of
     visitor.sign_in("stranger")
     for part in ("", ".cose", ".tlog-proof"):
         assert visitor.get(f"/ledger/{asked}{part}").status_code == 404
+
+
+def test_how_the_installation_began_is_told_key_by_key(visitor: Visitor, office: Office) -> None:
+    run = office.run
+    with run.db.write() as db:
+        began = ledger.record(
+            db,
+            key=run.keys.signer(Purpose.ENTRY),
+            entry_type=EntryType.INSTALLATION,
+            refs={"installation": UUID(int=3)},
+            public={"demo": True, "keys": {"token": b"t" * 32, "entry": b"e" * 32}},
+            private={"name": "Example Group"},
+            tenant_id=INSTALLATION,
+            branch_path="/",
+            now=run.now(),
+            rng=run.rng,
+            clock=run.clock,
+        )
+    office.deliver()
+    visitor.sign_in("auditor")
+    assert began.leaf_hash.hex() in entries_on(visitor.get("/ledger?type=entry.installation").text)
+    text = visitor.get(f"/ledger/{began.leaf_hash.hex()}").text
+    assert re.search(r"Keys: token</dt><dd><code>(74){32}</code>", text)
+    assert re.search(r"Keys: entry</dt><dd><code>(65){32}</code>", text)
+    assert "For demonstration only" in text
+    assert "Example Group" not in text, "the name stays a commitment"
+    nothing = visitor.get("/ledger?about=request:none").text
+    assert "No entry fits what you look for." in nothing
 
 
 def test_a_report_names_the_key_and_the_entry_that_registered_it(visitor: Visitor, office: Office) -> None:
