@@ -16,7 +16,7 @@ from server.devices.errors import DeviceNotActive, SampleMissing
 from server.devices.schemas import DeviceRead, DeviceState, DownKind, GatewayRead, HeadAt
 from server.identity.schemas import PersonRead
 from server.seals import service as seals
-from server.tokens import store, uses
+from server.tokens import store, sweeping, uses
 from server.tokens.errors import (
     DeviceMustReport,
     KeeperRefused,
@@ -151,7 +151,7 @@ def check_left(remaining: Left, device_id: str) -> Left:
 
 
 def out(row: StampToken) -> TokenOut:
-    swept = (row.last_page or 0) - (row.first_page or 0) + 1 if row.sweep else 0
+    swept = sweeping.of(row) if row.sweep else 0
     return TokenOut(token_id=row.token_id, strokes=row.strokes, window_s=row.window_s, mode=row.mode, sweep_pages=swept)
 
 

@@ -27,7 +27,7 @@ def issue_voucher(
     """Asking again while the device may hold one sends the same one again.
 
     Raises: NoSuchDevice, NoSuchRequest, DeviceNotActive, NotSignedInAtDevice, NotReady, NotYet, SealNotActive,
-    WrongDevice, KeeperRefused, StillOpen, DeviceMustReport, StrokesUsedUp, OfflineRefused.
+    WrongDevice, SampleMissing, KeeperRefused, StillOpen, DeviceMustReport, StrokesUsedUp, OfflineRefused.
     """
     device = devices.device_of_gateway(db, gateway, device_id)
     keeper = devices.keeper_signed_in(db, run, device_read=device, person_id=operator_id)
