@@ -55,6 +55,7 @@ class Batch:
     duplicates: int = 0
     set_aside: list[tuple[Arrival, SetAside]] = field(default_factory=list)
     heard: dict[ChainKey, str] = field(default_factory=dict)  # devices whose events are stored, and over which gateway
+    heard_before: Mapping[ChainKey, str] = field(default_factory=dict)  # what is stored about that, as far as known
     changed: set[ChainKey] = field(default_factory=set)
     photos_again: defaultdict[ChainKey, set[bytes]] = field(default_factory=lambda: defaultdict(set))
 
@@ -103,7 +104,8 @@ class Batch:
         """Entries, chains and what was set aside; returns what was set aside for the first time."""
         batch_store.store_entries(db, self.entries, self.refs)
         batch_store.store_chains(db, {chain_key: self.chains[chain_key] for chain_key in self.changed}, now=self.now)
-        batch_store.heard_over(db, self.heard)
+        news = {key: gateway for key, gateway in self.heard.items() if self.heard_before.get(key) != gateway}
+        batch_store.heard_over(db, news)
         for chain_key, photos in self.photos_again.items():
             log_store.name_again(db, chain_key, photos)
         return self._write_set_aside(db)

@@ -22,6 +22,11 @@ from server.ledger.sequencer import Acknowledged
 RESEND_S: Final = 10.0
 """First wait for an acknowledgement; doubles up to LONGEST_RESEND_S while the gateway stays silent."""
 LONGEST_RESEND_S: Final = 600.0
+WAIT_S: Final = 1.0
+"""Longest wait of a receipt while one full batch follows another."""
+WORTH: Final = 10
+"""Events for which a receipt is made at once all the same; making it and hearing that it came costs as much CPU time as
+checking one signature."""
 _REMEMBERED: Final = 20_000
 """Receipts whose acknowledgement is still understood; an older one is simply sent again."""
 
@@ -38,6 +43,31 @@ class OutgoingReceipt(NamedTuple):
 class _Waiting:
     next_at: float  # monotonic seconds
     wait_s: float
+
+
+class DueReceipts:
+    """Devices that get a receipt. A receipt covers all that came before it, so in a backlog it waits until it is worth
+    making; otherwise it is made at once.
+    """
+
+    def __init__(self) -> None:
+        self._devices: set[ChainKey] = set()
+        self._since = 0.0
+        self._events = 0
+
+    def add(self, devices: Iterable[ChainKey], *, events: int, now: float) -> None:
+        """`events`: how many were stored for them; `now`: monotonic seconds."""
+        if not self._devices:
+            self._since = now
+        self._devices.update(devices)
+        self._events += events
+
+    def take(self, *, now: float, backlog: bool) -> set[ChainKey]:
+        """Those whose receipt is made now; the others stay."""
+        if backlog and now - self._since < WAIT_S and self._events < WORTH * len(self._devices):
+            return set()
+        taken, self._devices, self._events = self._devices, set(), 0
+        return taken
 
 
 def receipts_for(chain_key: ChainKey, facts: ReceiptFacts) -> list[Receipt]:

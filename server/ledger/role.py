@@ -31,7 +31,7 @@ from server.ledger.lease import LEASE
 from server.ledger.log_store import ChainKey
 from server.ledger.mqtt_link import BrokerAddress
 from server.ledger.outward import Outward
-from server.ledger.receipts import RESEND_S, ReceiptDesk
+from server.ledger.receipts import RESEND_S, DueReceipts, ReceiptDesk
 from server.ledger.sequencer import Acknowledged, Outcome, Sequencer, Signers
 
 PROJECT_EVENTS: Final = "events.project"
@@ -51,12 +51,14 @@ log = structlog.get_logger("ledger")
 class Options:
     """`receive_maximum` >= 2 batches, so that one fills while the other commits.
 
+    `batch_size`: only a backlog fills a batch. One of 4,000 has the database's write lock for about 0.1 s; with 1,000
+    an event costs 12 us more, since pages, heads and receipts are written once a batch.
     `batch_s`: the longest that a batch waits for more; it waits as long as the batch before took, if that is less.
     """
 
-    batch_size: int = 1000
+    batch_size: int = 4000
     batch_s: float = 0.05
-    receive_maximum: int = 2000
+    receive_maximum: int = 8000
     resend_s: float = RESEND_S
 
     @classmethod
@@ -176,12 +178,16 @@ class _Loop:
         self._options = options
         self._renewed_at = self._busy_at = self._clock.monotonic()
         self._took_s = 0.0  # the batch before
+        self._due = DueReceipts()
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             deliveries = self._collect()
             if deliveries or self._work_waits():
                 self._handle(deliveries, stop)
+            backlog = len(deliveries) >= self._options.batch_size
+            if due := self._due.take(now=self._clock.monotonic(), backlog=backlog):
+                self._send(due)
             self._housekeeping()
 
     def _collect(self) -> list[Delivery]:
@@ -223,9 +229,10 @@ class _Loop:
             return
         self._consumer.acknowledge(deliveries)
         self._busy_at = self._renewed_at = self._clock.monotonic()
-        due = {chain_key for outcome in outcomes for chain_key in outcome.due}
-        due.update(*(self._desk.waiting_behind(one.gateway_id) for one in deliveries if _is_birth(one)))
-        self._send(due)
+        for outcome in outcomes:
+            self._due.add(outcome.due, events=outcome.events, now=self._busy_at)
+        for one in filter(_is_birth, deliveries):
+            self._due.add(self._desk.waiting_behind(one.gateway_id), events=0, now=self._busy_at)
         self._took_s = self._clock.monotonic() - begun
 
     def _store(self, arrivals: list[Arrival], acknowledged: list[Acknowledged]) -> list[Outcome]:

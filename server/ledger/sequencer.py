@@ -31,7 +31,7 @@ from server.ledger.schemas import LeafKind
 QUEUE_ROWS: Final = 500
 """Queued leaves that one batch takes; the rest waits for the next."""
 MOST_KEYS: Final = 20_000
-"""Device keys remembered between batches."""
+"""Devices whose key and gateway are remembered between batches."""
 
 OnEvents = Callable[[Session, int, int, datetime], None]
 """Called in the batch's transaction with the first and last index when device events were admitted."""
@@ -91,6 +91,7 @@ class Sequencer:
         self._room = partitions.Room(partition)
         self._tree = Tree()
         self._keys: dict[ChainKey, batch_store.KeyOwner] = {}
+        self._heard: dict[ChainKey, str] = {}  # only this sequencer writes it: what was stored is still there
 
     @property
     def size(self) -> int:
@@ -106,6 +107,7 @@ class Sequencer:
             log = lease.take(db, holder=self._holder, origin=self._origin, now=now)
             self._origin, self._fence = log.origin, log.fence
             self._tree = _load(db, log)
+            self._heard = {}
             self._room.extend(db, log.size, QUEUE_ROWS)
             if log.size == 0:
                 self._sign_head(db, self._tree, now)
@@ -132,7 +134,7 @@ class Sequencer:
             size = lease.hold(db, fence=self._fence, now=now)
             if size != tree.size:
                 raise Fenced(f"the log has {size} entries, this sequencer sealed {tree.size}")
-            batch = Batch(now=now, first_index=tree.size)
+            batch = Batch(now=now, first_index=tree.size, heard_before=self._heard)
             waits = log_store.work_waits(db)
             self._decide(db, batch, reads, leaves=waits.leaves)
             fresh = batch.write(db)
@@ -185,8 +187,9 @@ class Sequencer:
 
     def _remember(self, batch: Batch) -> None:
         if len(self._keys) > MOST_KEYS:
-            self._keys = {}
+            self._keys, self._heard = {}, {}
         self._keys |= batch.keys
+        self._heard |= batch.heard
 
     def _decide(self, db: Session, batch: Batch, reads: list[Read], *, leaves: bool) -> None:
         queue = log_store.queue_rows(db, QUEUE_ROWS) if leaves else []
