@@ -117,6 +117,7 @@ def test_a_head_that_is_not_mounted_gives_no_job(office: Office, company: Compan
     assert [(job.request_id, job.strokes_left, [page.copy_number for page in job.pages]) for job in jobs] == [
         (request.id, 2, [1, 2])
     ]
+    assert {page.mm for job in jobs for page in job.pages} == {(210.0, 297.0)}, "for the outline on the tray"
     with office.run.db.write() as db:
         said = hello_of(office.pen)
         said.devices[0].heads = []
