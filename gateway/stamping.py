@@ -134,19 +134,23 @@ class Stamping:
 
     async def start(self, request_id: str) -> None:
         """Challenge, token, grant. Raises: GatewayError."""
-        if self._desk.operator is None:
-            raise OutOfOrder("Nobody is signed in at this device. Sign in first.")
-        if self.session.busy and self.session.step not in (Step.DONE, Step.CONTINUE):
-            raise OutOfOrder("A job is open at this device. Finish or stop it first.")
-        if self.session.alarm:
-            raise OutOfOrder("There was an imprint that was not approved. Write down what happened first.")
-        async with self._desk.turn:
+        async with self._desk.turn:  # before anything is asked: of two taps the second finds the job of the first open
+            self._check_idle()
             job = next((job for job in await self.jobs() if job["request_id"] == request_id), None)
             if job is None:
                 raise OutOfOrder("This job is not waiting for this device any more. Pick another.")
             self._desk.step(await self._begin(job))
             await self._device.look()
         self._desk.look_at_tray()
+
+    def _check_idle(self) -> None:
+        """Raises: OutOfOrder."""
+        if self._desk.operator is None:
+            raise OutOfOrder("Nobody is signed in at this device. Sign in first.")
+        if self.session.busy and self.session.step not in (Step.DONE, Step.CONTINUE):
+            raise OutOfOrder("A job is open at this device. Finish or stop it first.")
+        if self.session.alarm:
+            raise OutOfOrder("There was an imprint that was not approved. Write down what happened first.")
 
     async def start_scanned(self, code: str) -> None:
         """The job whose number was scanned from its cover sheet. Raises: GatewayError."""
@@ -312,9 +316,9 @@ class Stamping:
 
     async def scan(self) -> dict[str, Any]:
         """Photograph paper for a new request; the device must be idle. Raises: GatewayError."""
-        if self.session.busy:
-            raise OutOfOrder("A job is open at this device. Finish or stop it first.")
         async with self._desk.turn:
+            if self.session.busy:
+                raise OutOfOrder("A job is open at this device. Finish or stop it first.")
             captured = await self._device.ask(messages.CaptureRequest(), messages.Captured, slow=True)
             photo = await self._bulk.fetch(captured.photo_digest, urgent=True)
             return await self._office.head_office.scan(

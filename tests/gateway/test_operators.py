@@ -309,3 +309,25 @@ def test_a_scanned_cover_sheet_starts_the_one_job_that_it_names(tmp_path: Path) 
         assert stand.desk.session.step is Step.PLACE
 
     at_desk(tmp_path, work)
+
+
+def test_of_two_taps_on_a_job_the_second_leaves_the_first_alone(tmp_path: Path) -> None:
+    async def work(stand: Stand) -> None:
+        stand.desk.operator = {"operator_id": "p-kim", "name": "Kim"}
+        stand.head_office.says |= {
+            "jobs": [[JOB | {"mode": "single"}]],
+            "token": [lambda: stand.carrying.down("token", bound_token(stand))],
+        }
+        stand.device.answers |= {
+            messages.TokenRequest: messages.Granted(token_id=TOKEN, strokes_left=1),
+            messages.StatusRequest: replace(STATUS, token_id=TOKEN, state=messages.State.GRANTED),
+        }
+        taps = (stand.stamping.start("r1"), stand.stamping.start("r1"))
+        first, second = await asyncio.gather(*taps, return_exceptions=True)
+        assert first is None
+        assert isinstance(second, OutOfOrder)
+        assert len(stand.device.of(messages.TokenRequest)) == 1
+        assert stand.device.of(messages.RelockRequest) == []
+        assert stand.desk.session.step is Step.PLACE
+
+    at_desk(tmp_path, work)
