@@ -4,12 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, UploadFile
 
+from firmware_protocol.bulk import MAX_PHOTO
 from server.approvals import service
 from server.approvals.schemas import ScanMade
 from server.core.errors import errors
 from server.devices import service as devices
 from server.devices.errors import BadEvent, NoSuchDevice, UnknownGateway
-from server.devices.guard import CurrentGateway
+from server.devices.guard import MAX_EVENT_FILE, CurrentGateway
 from server.identity.guard import Run
 
 router = APIRouter(prefix="/gateway/v1", tags=["gateway"], responses=errors(UnknownGateway))
@@ -23,7 +24,7 @@ def take_scan(
     run: Run,
     gateway: CurrentGateway,
 ) -> ScanMade:
-    said, picture = event.file.read(), photo.file.read()
+    said, picture = event.file.read(MAX_EVENT_FILE), photo.file.read(MAX_PHOTO + 1)
     with run.db.write() as db:
         device = devices.device_of_gateway(db, gateway, device_id)
         return ScanMade(scan_id=service.take_scan(db, run, device, event=said, photo=picture).id)

@@ -9,6 +9,8 @@ from server.devices.errors import UnknownGateway
 from server.devices.schemas import GatewayRead
 from server.identity.guard import Run
 
+MAX_EVENT_FILE: Final = 4096
+"""Bytes read of a signed event that a gateway sends as a file. A message has 512 at most, so more is none."""
 CARRIED_FOR: Final = "carried_for"
 """Where a carried request keeps the gateway that closed its envelope: in its state, out of any header's reach."""
 

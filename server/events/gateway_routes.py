@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Header, Path, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
+from firmware_protocol.bulk import MAX_PHOTO
 from server.blobs.errors import BlobTooLarge, DigestMismatch, WrongOffset
 from server.core.db import DbRead
 from server.core.errors import errors
 from server.devices.errors import BadEvent, NoSuchDevice, UnknownGateway
-from server.devices.guard import CurrentGateway
+from server.devices.guard import MAX_EVENT_FILE, CurrentGateway
 from server.events import service
 from server.events.errors import BadUpload, DigestNotAnnounced
 from server.events.schemas import ImprintOut, PhotosWanted
@@ -26,9 +27,6 @@ devices_router = APIRouter(
 )
 
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
-MAX_PHOTO = 8_388_608
-"""As firmware_protocol.bulk.MAX_PHOTO."""
-MAX_EVENT_FILE = 4096
 
 
 @dataclass(frozen=True, slots=True)

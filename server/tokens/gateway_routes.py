@@ -16,7 +16,7 @@ from server.devices.errors import (
     SampleMissing,
     UnknownGateway,
 )
-from server.devices.guard import CurrentGateway
+from server.devices.guard import MAX_EVENT_FILE, CurrentGateway
 from server.identity.guard import Run
 from server.inspection.errors import NoSuchFinding
 from server.seals.errors import SealNotActive
@@ -51,7 +51,6 @@ from server.tokens.schemas import (
 
 router = APIRouter(prefix="/gateway/v1/devices", tags=["gateway"], responses=errors(UnknownGateway, NoSuchDevice))
 
-MAX_EVENT_FILE = 4096
 DIGEST = "^[0-9a-f]{64}$"
 NO_TOKEN = (
     NoSuchRequest,
