@@ -137,6 +137,8 @@ class Keeper:
                 with self.tally.wait():
                     self._stage.at_gateway.post(action, f"{self._path}/{action}", body)
             except StoryFailed as error:
+                if action == "start" and self._open(body["request_id"]):
+                    return  # only the answer was late
                 if time.monotonic() > last:
                     raise
                 self.tally.interrupted(error.why)
@@ -144,6 +146,10 @@ class Keeper:
                     threading.Event().wait(self._again_s)
             else:
                 return
+
+    def _open(self, request: str) -> bool:
+        session = self._session()
+        return bool(session["busy"] and session["request_id"] == request)
 
     def _lift(self) -> None:
         self.tally.hand("lift")

@@ -37,8 +37,8 @@ BY_HAND_MIN: Final = 76.0
 """The same Monday with a bare stamp and a paper book."""
 OFFLINE_FROM_S, OFFLINE_S, NOON_S = 1_200.0, 1_200.0, 3_000.0
 """In the keeper's own time."""
-MISHAPS: Final = ((0.1, "wrong_page"), (0.7, "faint"), (0.85, "jam"))
-"""Each once, after this share of the documents."""
+MISHAPS: Final = ((0.05, "faint"), (0.1, "wrong_page"), (0.85, "jam"))
+"""Each once, after this share of the documents; the faint imprint early, as few photos wait for the line by then."""
 BADGE: Final = "0004711-BENCH"
 DRAIN_S: Final = 1_800.0
 """Photos of a whole day in the minutes of a replay: the line has had no rest."""

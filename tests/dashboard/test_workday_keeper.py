@@ -41,7 +41,8 @@ class Office:
         return {}
 
     def device(self, _step: str) -> Json:
-        session = {"code": "", "text": "", "busy": True, "page": 2, "page_used": False} | self._shows(self.posts)
+        session = {"code": "", "text": "", "busy": True, "request_id": None, "page": 2, "page_used": False}
+        session |= self._shows(self.posts)
         return {"session": session, "online": True, "state": "granted", "page_present": True, "last_seq": 4}
 
     def get(self, step: str, _path: str) -> Json:
@@ -87,6 +88,15 @@ def test_what_is_refused_for_a_moment_is_tapped_again_and_counted() -> None:
     keeper(office, tally, patience_s=FORGIVING_S).stamp(LEASE, "r7", mishap="")
     assert office.posts == ["start", "start", "start", "abort"]
     assert (tally.interruptions, tally.taps) == (2, 4)
+
+
+def test_a_job_that_is_open_already_is_not_tapped_again() -> None:
+    """Its answer came too late for the keeper's browser."""
+    office, tally = Office(lambda posts: {"step": "done" if "start" in posts else "pick", "request_id": "r7"}), Tally()
+    office.refuse = ["start"]
+    keeper(office, tally, patience_s=FORGIVING_S).stamp(LEASE, "r7", mishap="")
+    assert office.posts == ["start", "abort"]
+    assert tally.interruptions == 0
 
 
 def test_each_mishap_comes_once_and_a_faint_imprint_waits_for_the_line() -> None:
