@@ -23,7 +23,7 @@ def main(name: str, runs: str, corpus: Path, seed: str) -> None:
         f"-max_len={max(600, *(len(valid) + 100 for valid in known))}",
         "-verbosity=0",
         "-rss_limit_mb=1024",
-        "-timeout=10",
+        "-timeout=60",  # seconds on the wall: on a busy machine a parser may wait that long for its turn
     ]
     atexit.register(signal.setitimer, signal.ITIMER_REAL, 0.0)  # libFuzzer's clock must not ring in a dying interpreter
     atheris.Setup([*options, f"-artifact_prefix={corpus}/crash-", str(corpus)], lambda data: try_one(name, data))
