@@ -195,8 +195,16 @@ class Keeper:
         self._pressed = True
         with self.tally.wait():
             self._until("the press being seen", lambda now: now["step"] not in {"ready", "place", "checking"})
-            if mishap == "faint":  # one look at the paper: nothing more is laid before the photo was looked at
+        if mishap == "faint":
+            self._wait_for_redo()
+
+    def _wait_for_redo(self) -> None:
+        """One look at the paper: nothing more is laid before its photo was looked at, or nobody says anything."""
+        try:
+            with self.tally.wait():
                 self._until("the faint imprint being seen", lambda now: now["step"] == "redo")
+        except StoryFailed:
+            self.tally.interrupted("nobody said in time that an imprint is faint; whoever reviews it finds out")
 
     def _unusual(self, step: str, session: Json, document: Document) -> None:
         match step:

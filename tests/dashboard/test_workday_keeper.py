@@ -40,6 +40,10 @@ class Office:
             raise StoryFailed(step, "In a moment.")
         return {}
 
+    def pull(self) -> Json:
+        self.posts.append("pull")
+        return {"pressed": True}
+
     def device(self, _step: str) -> Json:
         session = {"code": "", "text": "", "busy": True, "request_id": None, "page": 2, "page_used": False}
         session |= self._shows(self.posts)
@@ -97,6 +101,13 @@ def test_a_job_that_is_open_already_is_not_tapped_again() -> None:
     keeper(office, tally, patience_s=FORGIVING_S).stamp(LEASE, "r7", mishap="")
     assert office.posts == ["start", "abort"]
     assert tally.interruptions == 0
+
+
+def test_a_headquarters_that_is_far_behind_makes_the_day_longer_and_fails_nothing() -> None:
+    office, tally = Office(lambda posts: {"step": "stamped" if "pull" in posts else "ready"}), Tally()
+    keeper(office, tally, patience_s=0)._press("faint")
+    assert (tally.imprints, tally.interruptions) == (1, 1)
+    assert "faint" in tally.notes[0]
 
 
 def test_each_mishap_comes_once_and_a_faint_imprint_waits_for_the_line() -> None:
