@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
-MAX_PACKET: Final = 1 << 20
-"""Longest packet taken, in bytes, and said so in CONNECT. An event has 480; a stranger's poison is kept up to this."""
+MAX_PACKET: Final = 65_536 + 1_024
+"""Longest packet taken, in bytes, and said so in CONNECT: the broker's longest message and its topic.
+
+An event has 480; a stranger's poison is kept up to this, and thousands of them may wait for a commit.
+"""
 PING: Final = b"\xc0\x00"
 GOODBYE: Final = b"\xe0\x00"
 REFUSED: Final = 0x80

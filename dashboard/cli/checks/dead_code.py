@@ -20,7 +20,15 @@ LISTED: Final = frozenset({"function", "class", "method", "property", "import", 
 CALLED_BY_DECORATOR: Final = [
     *(f"@*.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "api_route", "middleware")),
     *("@handler", "@every"),  # jobs, called by kind or by the clock
-    *("@*.exception_handler", "@*.command", "@*.callback", "@*.listens_for", "@listens_for", "@pytest.fixture*"),
+    *(
+        "@*.exception_handler",
+        "@*.command",
+        "@*.callback",
+        "@*.listens_for",
+        "@listens_for",
+        "@*.dispatch_for",
+        "@pytest.fixture*",
+    ),
     *(
         "@field_validator",
         "@model_validator",
