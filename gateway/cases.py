@@ -40,7 +40,7 @@ class Cases:
         """Headquarters tells those who may answer that somebody waits; once a case. Raises: GatewayError."""
         case_id = self._desk.session.case_id
         if not case_id:
-            raise OutOfOrder("Nobody is asked any more: the page was lifted, or the answer is there. Look at the screen.")
+            raise OutOfOrder("Nobody is asked any more: the page was lifted, or the answer is there. See the screen.")
         if self._desk.session.reminded is None:
             names = await self._desk.office.head_office.remind(self._desk.device.device_id, case_id)
             self._desk.step(facts.CaseReminded(case_id=case_id, names=tuple(names)))
