@@ -143,7 +143,7 @@ def check_left(remaining: Left, device_id: str) -> Left:
             until=_clock_time(remaining.open_token.lease_until),
             device=remaining.open_token.device_id,
         )
-    if remaining.strokes == 0 and remaining.silent_token is not None:
+    if remaining.silent_token is not None:
         raise DeviceMustReport(device=remaining.silent_token.device_id or device_id)
     if remaining.strokes == 0:
         raise StrokesUsedUp

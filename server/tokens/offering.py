@@ -31,7 +31,7 @@ def jobs(
         if elsewhere or (request.not_before is not None and request.not_before > run.now()):
             continue
         remaining = uses.left(db, run, request)
-        if remaining.strokes > 0 or remaining.open_token is not None:
+        if remaining.strokes > 0 or remaining.open_token is not None or remaining.silent_token is not None:
             sizes = approvals.document(db, device.tenant_id, request.document_digest).sizes_mm
             found.append(_job(device, request, remaining, sizes=sizes, mine=request.keeper_id in mine))
     return found

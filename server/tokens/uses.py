@@ -3,8 +3,12 @@
 A token that a device may hold counts in full. It stops counting in full when the device's own signed CLOSED says how
 many uses it consumed, when the device signed, without a gap, something later than the token's end and never a GRANT, or
 when the device refused it, which cost it its challenge.
+
+While a device owes its word on what a token of it did, nothing more is stamped: a place might get a second imprint, and
+a spare is for a sheet that is spoiled.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +44,7 @@ class Left:
     strokes: int
     done: int
     open_token: StampToken | None  # may still be used at a device
-    silent_token: StampToken | None  # over, but the device has not said what it did
+    silent_token: StampToken | None  # over, but the device has not said, or not all of it, what it did
     spares: int  # of the approved ones, for a sheet that is spoiled from now on
 
 
@@ -49,10 +53,13 @@ def left(db: Session, run: Runtime, request: RequestRead) -> Left:
     tokens = store.tokens_of_request(db, request.tenant_id, request.id)
     marked, done = _places(db, tokens)
     todo = tuple(index for index in range(request.strokes) if index not in marked)
+    told = Counter(use.token_id for use in _consuming(db, tokens))
     consumed, open_token, silent = 0, None, None
     for token in tokens:
         if token.closed_at is not None:
-            consumed += token.closed_used or 0
+            used = token.closed_used or 0
+            consumed += used
+            silent = token if told[token.token_id] < used else silent
         elif _refused(token):
             continue
         elif token.lease_until > run.now():
@@ -63,7 +70,7 @@ def left(db: Session, run: Runtime, request: RequestRead) -> Left:
     wasted = max(0, _consumed(db, tokens) - len(marked))
     return Left(
         plan=todo,
-        strokes=max(0, min(len(todo), allowed - consumed)),
+        strokes=0 if silent is not None else max(0, min(len(todo), allowed - consumed)),
         done=done,
         open_token=open_token,
         silent_token=silent,
@@ -182,13 +189,13 @@ def _places(db: Session, tokens: Sequence[StampToken]) -> tuple[set[int], int]:
 
 def _consumed(db: Session, tokens: Sequence[StampToken]) -> int:
     """Uses that devices consumed for sure, whether they left a mark that counts or not."""
-    told = store.uses(db, [token.token_id for token in tokens])
-    return sum(
-        token.closed_used
-        if token.closed_used is not None
-        else sum(use.token_id == token.token_id and use.state in _CONSUMING for use in told)
-        for token in tokens
-    )
+    told = Counter(use.token_id for use in _consuming(db, tokens))
+    return sum(told[token.token_id] if token.closed_used is None else token.closed_used for token in tokens)
+
+
+def _consuming(db: Session, tokens: Sequence[StampToken]) -> list[StrokeUse]:
+    """The reported uses that do not come back."""
+    return [use for use in store.uses(db, [token.token_id for token in tokens]) if use.state in _CONSUMING]
 
 
 def _refused(token: StampToken) -> bool:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from firmware_protocol import cose, events, tokens
-from firmware_protocol.events import Refusal, TimeSet
+from firmware_protocol.events import Cancelled, Cause, Refusal, TimeSet
 from firmware_protocol.reasons import Reason
 from server.approvals import service as approvals
 from server.approvals.policy import State
@@ -206,10 +206,31 @@ def test_used_but_not_done_takes_the_spare_and_then_nothing_is_left(office: Offi
     for _try in range(2):
         token = office.token(request)
         office.grant(token)
+        office.pen.write(Cancelled(token_id=token.token_id, stroke=1, cause=Cause.BY_KEEPER, returned=False))
         office.close(token, 1)  # the use stayed consumed, no imprint: cancelled, the counter moved
         project(office)
     with pytest.raises(StrokesUsedUp):
         office.token(request)
+
+
+def test_an_end_that_overtakes_its_strokes_frees_no_place(office: Office, company: Company) -> None:
+    """A spare would stamp a place again that carries an imprint already (found by `campaign kill`)."""
+    request = company.approved(form={"copies": 2, "spares": 1})
+    first = office.token(request)
+    office.grant(first)
+    office.close(first, 1)  # after a broker's restart: what came before it is still on its way
+    project(office)
+    with pytest.raises(DeviceMustReport):
+        office.token(request)
+    with office.run.db.read() as db:
+        (job,) = service.jobs(db, office.run, office.gateway.gateway, device_id=office.pen.device_id)
+    assert job.strokes_left == 0
+    office.press(first, 1)
+    project(office)
+    second = office.token(request)
+    with office.run.db.read() as db:
+        plans = {row.token_id: row.plan for row in service.tokens_of(db, company.everywhere, request.id)}
+    assert (second.strokes, plans[second.token_id]) == (1, (1,))
 
 
 def test_a_granted_token_without_a_close_counts_in_full(office: Office, company: Company, clock: FixedClock) -> None:
