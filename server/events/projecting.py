@@ -155,7 +155,7 @@ def _note_proof(db: Session, proof: _Proof) -> None:
 
 def _take(db: Session, run: Runtime, admitted: Admitted) -> None:
     body = admitted.event.body
-    tokens.note_event(db, run, admitted.event)
+    tokens.note_event(db, run, admitted.event, whole=admitted.whole)
     alarm = devices.note_event(db, run, admitted.event, at=admitted.leaf.admitted_at)
     if alarm is not None:
         _raise_alarm(db, run, admitted, alarm, {})

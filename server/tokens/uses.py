@@ -78,8 +78,11 @@ def left(db: Session, run: Runtime, request: RequestRead) -> Left:
     )
 
 
-def note_event(db: Session, run: Runtime, event: Event) -> None:
-    """Take in an admitted event of a device. Any order, any number of times: the outcome is the same."""
+def note_event(db: Session, run: Runtime, event: Event, *, whole: bool) -> None:
+    """Take in an admitted event of a device. Any order, any number of times: no outcome frees more than the device did.
+
+    `whole`: nothing is missing before it. A refusal counts only then: the GRANT may be what is missing.
+    """
     body = event.body
     token_id = getattr(body, "token_id", None)
     token = store.token(db, token_id, lock=True) if isinstance(token_id, bytes) else None
@@ -88,7 +91,7 @@ def note_event(db: Session, run: Runtime, event: Event) -> None:
     match body:
         case events.Grant():
             token.granted_at = token.granted_at or run.now()
-        case events.Refusal(message_type=refused) if refused == _TOKEN and token.voucher_counter is None:
+        case events.Refusal(message_type=refused) if whole and refused == _TOKEN and token.voucher_counter is None:
             token.refused_at = token.refused_at or run.now()
         case events.Intent(stroke=stroke):
             _set(db, run, token, stroke, StrokeState.INTENT)

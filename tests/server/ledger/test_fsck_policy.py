@@ -376,7 +376,7 @@ def test_a_token_after_one_that_its_device_refused_is_justified(office: Office, 
     signed = office.pen.write(Refusal(message_type=5, reason=Reason.WRONG_NONCE, token_id=refused.token_id))
     office.deliver()
     with office.run.db.write() as db:
-        tokens.note_event(db, office.run, events.peek(signed))
+        tokens.note_event(db, office.run, events.peek(signed), whole=True)
     office.token(request)
     assert Forger(office).unjustified() == []
 

@@ -23,8 +23,8 @@ from tests.server.office import Office, hello_of
 from tests.server.world import Company
 
 
-def project(office: Office) -> None:
-    """What the events slice does with each admitted event."""
+def project(office: Office, *, whole: bool = True) -> None:
+    """What the events slice does with each admitted event. `whole`: nothing is missing before them."""
     written = list(office.pen.written)
     office.deliver()
     with office.run.db.write() as db:
@@ -39,7 +39,7 @@ def project(office: Office) -> None:
                 firmware=header.firmware,
                 time_ms=header.time_ms,
             )
-            service.note_event(db, office.run, event)
+            service.note_event(db, office.run, event, whole=whole)
 
 
 def test_a_token_says_what_was_approved(office: Office, company: Company) -> None:
@@ -145,6 +145,16 @@ def test_a_token_its_device_refused_stands_in_nobody_s_way(office: Office, compa
     with office.run.db.read() as db:
         assert service.leases(db, office.run, company.everywhere) == []
     assert office.token(request).strokes == 2
+
+
+def test_a_refusal_before_which_something_is_missing_frees_nothing(office: Office, company: Company) -> None:
+    """The GRANT may be what is missing."""
+    request = company.approved()
+    refused = office.token(request)
+    office.pen.write(Refusal(message_type=5, reason=Reason.WRONG_NONCE, token_id=refused.token_id))
+    project(office, whole=False)
+    with pytest.raises(StillOpen):
+        office.token(request)
 
 
 def test_a_refused_permit_says_nothing_about_its_token(office: Office, company: Company) -> None:
