@@ -40,6 +40,28 @@ class Postgres:
         return cpu_of(main) + sum(cpu_of(int(child)) for child in children)
 
 
+def _made(command: list[str], home: Path, user: str | None) -> bytes:
+    """What initdb said. When it is interrupted, its children have ended too: they write into a folder that goes away.
+
+    Raises: CalledProcessError.
+    """
+    process = subprocess.Popen(  # noqa: S603 - ours
+        command, cwd=home, user=user, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        said, _ = process.communicate()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.stdout is not None:
+            process.stdout.read()  # until nobody of them holds its other end
+        process.wait()
+        raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, said)
+    return said
+
+
 @contextlib.contextmanager
 def postgres(folder: Path) -> Iterator[Postgres | None]:
     """The server while the block runs; None where there is no PostgreSQL."""
@@ -59,7 +81,7 @@ def postgres(folder: Path) -> Iterator[Postgres | None]:
 
     with (folder / "postgresql.log").open("ab") as log:
         make = [str(bin_folder / "initdb"), "-D", "data", "-U", "cinnabar", *_SETTINGS]
-        subprocess.run(make, cwd=home, user=user, stdout=log, stderr=log, check=True)  # noqa: S603 - ours
+        log.write(_made(make, home, user))
         command = [str(bin_folder / "postgres"), "-D", "data", "-k", str(home), "-c", "listen_addresses="]
         process = subprocess.Popen(command, cwd=home, user=user, stdout=log, stderr=log)  # noqa: S603 - ours
         try:
