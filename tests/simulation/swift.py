@@ -12,12 +12,10 @@ from functools import lru_cache
 from typing import Any, Final
 from unittest.mock import patch
 
-from nacl.bindings import crypto_sign_open
-
 from firmware_protocol import cbor, cose, events, messages, tokens
 from firmware_protocol.messages import Envelope, Message
 from firmware_protocol.purposes import Purpose
-from server.ledger import admission
+from server.ledger import ed25519
 
 _KEPT: Final = 4_096
 _MOST_MADE: Final = 20_000
@@ -27,6 +25,7 @@ _WORLDS: Final = 200
 _made: set[tuple[bytes, bytes, bytes]] = set()
 """(public key, signature, what was signed)."""
 _CHECK: Final = cose.check_signature
+_HOLDS: Final = ed25519.holds
 
 
 def made(public_key: bytes, signature: bytes, signed: bytes) -> None:
@@ -42,7 +41,7 @@ def parsed_once() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.object(cbor, "decode", _copied(lru_cache(maxsize=_KEPT)(cbor.decode))))
         stack.enter_context(patch.object(cose, "check_signature", lru_cache(maxsize=_KEPT)(_check)))
-        stack.enter_context(patch.object(admission, "crypto_sign_open", _opened))
+        stack.enter_context(patch.object(ed25519, "holds", _holds))
         for owner, name in ((cose, "parse1"), (cose, "key_id")):
             stack.enter_context(_cached(owner, name))
         for owner, name in ((events, "read"), (tokens, "read")):
@@ -106,11 +105,8 @@ def _check(parts: cose.Sign1, *, public_key: bytes, purpose: Purpose) -> None:
         _CHECK(parts, public_key=public_key, purpose=purpose)
 
 
-def _opened(signed: bytes, public_key: bytes) -> bytes:
-    """Signature and message in one, as libsodium has it."""
-    if (public_key, signed[:64], signed[64:]) in _made:
-        return signed[64:]
-    return crypto_sign_open(signed, public_key)
+def _holds(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    return (public_key, signature, message) in _made or _HOLDS(public_key, signature, message)
 
 
 def _copied(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
