@@ -188,7 +188,7 @@ def _report(stage: Stage, keeper: Keeper, killer: Killer) -> Report:
     until("ledger", "receipts for every event", settled, timeout_s=DRAIN_S)
     until("ledger", "the last word on every stroke", lambda: _pending(stage) == 0, timeout_s=DRAIN_S)
     counter = stage.beside.get("accounts", "/state")["counter"]
-    sheet = stage.person("auditor").get("accounts", "/api/v1/reconciliation")
+    sheet = stage.person("auditor").get_every("accounts", "/api/v1/reconciliation", "request_id")
     pressed, unsure = (sum(row[name] for row in sheet) for name in ("pressed", "not_confirmed"))
     over = [row for row in sheet if row["pressed"] > row["approved"]]  # a place was stamped twice; no sheet is spoiled
     found = fsck(stage.company.home)
@@ -211,6 +211,6 @@ def _report(stage: Stage, keeper: Keeper, killer: Killer) -> Report:
 def _pending(stage: Stage) -> int:
     """Presses that the projections have not taken in yet."""
     counter = int(stage.beside.get("accounts", "/state")["counter"])
-    sheet = stage.person("auditor").get("accounts", "/api/v1/reconciliation")
+    sheet = stage.person("auditor").get_every("accounts", "/api/v1/reconciliation", "request_id")
     accounted = sum(int(row["pressed"]) + int(row["not_confirmed"]) for row in sheet)
     return max(0, counter - accounted)

@@ -108,7 +108,7 @@ def accounts(stage: Stage) -> Accounts:
     """Waits until the ledger has everything. Raises: StoryFailed, when it does not get it."""
     story.into_ledger(stage)
     auditor = stage.person("auditor")
-    sheet = auditor.get("accounts", "/api/v1/reconciliation")
+    sheet = auditor.get_every("accounts", "/api/v1/reconciliation", "request_id")
     pressed = sum(row["pressed"] for row in sheet)
     unsure = sum(row["not_confirmed"] for row in sheet)
     counter = stage.at_gateway.device("accounts")["counter"]

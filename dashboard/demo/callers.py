@@ -50,6 +50,13 @@ class Caller:
     def get(self, step: str, path: str) -> Any:  # noqa: ANN401 - JSON
         return self.send(step, "GET", path).json()
 
+    def get_every(self, step: str, path: str, key: str) -> list[Json]:
+        """All pages of a list whose next page comes `before` the `key` of its last row. Raises: StoryFailed."""
+        rows: list[Json] = []
+        while page := self.get(step, f"{path}?before={rows[-1][key]}" if rows else path):
+            rows += page
+        return rows
+
     def post(self, step: str, path: str, body: Json | None = None) -> Any:  # noqa: ANN401 - JSON
         response = self.send(step, "POST", path, json=body or {})
         return response.json() if response.content else {}

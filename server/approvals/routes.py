@@ -61,8 +61,9 @@ def inbox(db: DbRead, run: Run, scope: AnyRole) -> Inbox:
 
 
 @router.get("/requests")
-def list_requests(db: DbRead, run: Run, scope: AnyRole) -> list[RequestRead]:
-    return service.requests(db, run, scope)
+def list_requests(db: DbRead, run: Run, scope: AnyRole, before: UUID | None = None) -> list[RequestRead]:
+    """The newest 100; `before`: the id of the last one seen, for the next 100, until there are none."""
+    return service.requests(db, run, scope, before=before)
 
 
 @router.post("/requests", status_code=201, responses=_REFUSALS)

@@ -61,11 +61,17 @@ def request(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> Reques
 
 
 def requests(
-    db: Session, run: Runtime, scope: Scope, *, states: Collection[State] | None = None, limit: int = 100
+    db: Session,
+    run: Runtime,
+    scope: Scope,
+    *,
+    states: Collection[State] | None = None,
+    before: UUID | None = None,
+    limit: int = 100,
 ) -> list[RequestRead]:
-    """Newest first."""
+    """Newest first. `before`: the last request of the page before."""
     wanted = None if states is None else [state.value for state in states]
-    return reading.read_all(db, run, store.requests(db, scope, states=wanted, limit=limit))
+    return reading.read_all(db, run, store.requests(db, scope, states=wanted, before=before, limit=limit))
 
 
 def requests_for_seals(db: Session, run: Runtime, tenant_id: UUID, seal_ids: Collection[UUID]) -> list[RequestRead]:

@@ -25,13 +25,15 @@ def request(db: Session, scope: Scope, request_id: UUID, *, lock: bool = False) 
 
 
 def requests(
-    db: Session, scope: Scope, *, states: Collection[str] | None = None, limit: int = 100
+    db: Session, scope: Scope, *, states: Collection[str] | None = None, before: UUID | None = None, limit: int = 100
 ) -> Sequence[StampRequest]:
-    """Newest first."""
+    """Newest first; ids rise with time."""
     query = select(StampRequest).where(scope.owns(StampRequest))
     if states is not None:
         query = query.where(col(StampRequest.state).in_(states))
-    return db.exec(query.order_by(col(StampRequest.created_at).desc(), col(StampRequest.id).desc()).limit(limit)).all()
+    if before is not None:
+        query = query.where(col(StampRequest.id) < before)
+    return db.exec(query.order_by(col(StampRequest.id).desc()).limit(limit)).all()
 
 
 def requests_of_seals(

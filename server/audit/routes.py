@@ -16,8 +16,9 @@ router = APIRouter(prefix="/api/v1/reconciliation", tags=["audit"], responses=er
 
 
 @router.get("")
-def sheet(db: DbRead, run: Run, scope: Auditor) -> list[Reconciliation]:
-    return service.sheet(db, run, scope)
+def sheet(db: DbRead, run: Run, scope: Auditor, before: UUID | None = None) -> list[Reconciliation]:
+    """The newest 100 requests that were used; `before`: the id of the last one seen, for the next 100, until none."""
+    return service.sheet(db, run, scope, before=before)
 
 
 @router.get("/{request_id}", responses=errors(NoSuchRequest))

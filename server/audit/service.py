@@ -73,9 +73,11 @@ def reconcile(db: Session, run: Runtime, scope: Scope, request_id: UUID) -> Reco
     )
 
 
-def sheet(db: Session, run: Runtime, scope: Scope) -> list[Reconciliation]:
-    """Every request that was used, newest first."""
-    used = approvals.requests(db, run, scope, states=USED)
+def sheet(
+    db: Session, run: Runtime, scope: Scope, *, before: UUID | None = None, limit: int = 100
+) -> list[Reconciliation]:
+    """Requests that were used, newest first. `before`: the last request of the page before."""
+    used = approvals.requests(db, run, scope, states=USED, before=before, limit=limit)
     return [reconcile(db, run, scope, request.id) for request in used]
 
 

@@ -15,7 +15,18 @@ from uuid import UUID
 
 import structlog
 from fastapi import Depends, Request
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    create_engine,
+    event,
+    make_url,
+)
 from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, Session, SQLModel
@@ -29,6 +40,10 @@ at least every 5 ms."""
 
 _AFTER_COMMIT: Final = "cinnabar_after_commit"
 _READ_ONLY: Final = "cinnabar_read_only"
+
+BIG: Final = BigInteger().with_variant(Integer(), "sqlite")
+"""Column type of a number that may outgrow 32 bits: Unix milliseconds, whatever a device counts or signs. PostgreSQL
+refuses a larger one than its column holds. SQLite has 64 bits anyway; so spelt, a row id there is itself the key."""
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import JSON, Index, UniqueConstraint
 from sqlmodel import Field
 
-from server.core.db import CreatedAt, UtcDateTime, UuidPk
+from server.core.db import BIG, CreatedAt, UtcDateTime, UuidPk
 
 
 class Gateway(UuidPk, CreatedAt, table=True):
@@ -48,23 +48,23 @@ class Device(UuidPk, CreatedAt, table=True):
     device_id: str = Field(unique=True, max_length=12)
     name: str
     state: str  # DeviceState
-    generation: int = 1
-    epoch: int = 0
+    generation: int = Field(default=1, sa_type=BIG)
+    epoch: int = Field(default=0, sa_type=BIG)
     model: str = ""
     firmware: str = ""
-    last_seq: int = 0
-    acked_seq: int = 0
-    counter: int = 0
+    last_seq: int = Field(default=0, sa_type=BIG)
+    acked_seq: int = Field(default=0, sa_type=BIG)
+    counter: int = Field(default=0, sa_type=BIG)
     seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    proved_ms: int = 0  # highest signed-event time the ledger holds without a gap, Unix ms
+    proved_ms: int = Field(default=0, sa_type=BIG)  # highest signed-event time the ledger holds without a gap, Unix ms
     max_offline_strokes: int = 0  # the most a voucher may allow here
     sweep_required: bool = False  # its standing order: no stroke before every page was leafed through
-    tamper_seq: int = 0  # number of the event that set or cleared it
+    tamper_seq: int = Field(default=0, sa_type=BIG)  # number of the event that set or cleared it
     tamper: str | None = None  # the sensor that latched; None once two people ordered it cleared and it was
     heads_known: bool = False  # the heads it had when it was paired are noted
-    paired_seq: int = 0  # number of its PAIRED event; what it did before belongs to nobody
-    passkey_seq: int = 0  # number of the event by which a passkey signed somebody in last; PAIRED before any did
-    features: int = 0  # bits that its HELLO said: docs/protocol.md
+    paired_seq: int = Field(default=0, sa_type=BIG)  # of its PAIRED event; what it did before is nobody's
+    passkey_seq: int = Field(default=0, sa_type=BIG)  # of the last sign-in by passkey; before: of PAIRED
+    features: int = Field(default=0, sa_type=BIG)  # bits that its HELLO said: docs/protocol.md
 
 
 class DeviceKey(UuidPk, CreatedAt, table=True):
@@ -75,7 +75,7 @@ class DeviceKey(UuidPk, CreatedAt, table=True):
 
     tenant_id: UUID
     device_id: str
-    generation: int
+    generation: int = Field(sa_type=BIG)
     public_key: bytes = Field(max_length=32)
     key_id: bytes = Field(unique=True, max_length=4)
 
@@ -107,7 +107,7 @@ class Pairing(UuidPk, CreatedAt, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
     public_key: bytes | None = Field(default=None, max_length=32)
     device_nonce: bytes | None = Field(default=None, max_length=16)
-    generation: int = 1
+    generation: int = Field(default=1, sa_type=BIG)
     digits: str | None = None
     confirmed_by: UUID | None = None
 
@@ -133,7 +133,7 @@ class ServiceOrder(UuidPk, CreatedAt, table=True):
     tenant_id: UUID
     branch_path: str
     device_id: str
-    generation: int
+    generation: int = Field(sa_type=BIG)
     kind: str  # ServiceWork
     slot: int | None = None
     head_id: bytes | None = Field(default=None, max_length=8)
@@ -143,11 +143,11 @@ class ServiceOrder(UuidPk, CreatedAt, table=True):
     confirmed_by: UUID | None = None
     confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
-    epoch: int | None = None
+    epoch: int | None = Field(default=None, sa_type=BIG)
     order_digest: bytes | None = Field(default=None, max_length=32, unique=True)  # SHA-256 of the signed policy
     sample_id: bytes | None = Field(default=None, max_length=16, index=True)  # its start: token id of the sample
-    begun_seq: int | None = None  # number of the event that began it; heads change between these two alone
-    ended_seq: int | None = None
+    begun_seq: int | None = Field(default=None, sa_type=BIG)  # of the event that began it; heads change in between
+    ended_seq: int | None = Field(default=None, sa_type=BIG)
     before_photo: bytes | None = Field(default=None, max_length=32)
     after_photo: bytes | None = Field(default=None, max_length=32)
     sample_answer: str | None = None  # accepted, refused
@@ -163,9 +163,9 @@ class SensorValue(UuidPk, CreatedAt, table=True):
     tenant_id: UUID
     device_id: str
     sensor: str
-    value: int
-    generation: int
-    seq: int
+    value: int = Field(sa_type=BIG)
+    generation: int = Field(sa_type=BIG)
+    seq: int = Field(sa_type=BIG)
     at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -178,7 +178,7 @@ class InkReading(UuidPk, CreatedAt, table=True):
     tenant_id: UUID
     device_id: str
     head_id: bytes = Field(max_length=8)
-    counter: int  # mechanical, at the stroke
+    counter: int = Field(sa_type=BIG)  # mechanical, at the stroke
     source: str  # imprint, refill
     share: float  # 1.0: as the specimen
 
@@ -208,8 +208,8 @@ class DeviceRoster(UuidPk, CreatedAt, table=True):
 
     tenant_id: UUID
     device_id: str = Field(unique=True, max_length=12)
-    number: int
-    generation: int
+    number: int = Field(sa_type=BIG)
+    generation: int = Field(sa_type=BIG)
     digest: bytes = Field(max_length=32)
     parts: list[Any] = Field(sa_type=JSON)
     changed_at: datetime = Field(sa_type=UtcDateTime)

@@ -4,12 +4,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, UniqueConstraint
+from sqlalchemy import JSON, Column, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from server.core.db import CreatedAt, UtcDateTime, UuidPk
-
-_BIG = BigInteger().with_variant(Integer(), "sqlite")
+from server.core.db import BIG, CreatedAt, UtcDateTime, UuidPk
 
 
 class Stroke(UuidPk, CreatedAt, table=True):
@@ -29,10 +27,12 @@ class Stroke(UuidPk, CreatedAt, table=True):
     page: int
     page_check: str = "before"  # of the token: when the page was compared
     state: str  # seen, intent, done, returned, cancelled, aborted, unknown, spoiled
-    counter: int | None = None  # mechanical, after the stroke
-    seen_ms: int | None = None  # device time of each step, Unix ms; None without signed time
-    intent_ms: int | None = None
-    done_ms: int | None = None
+    counter: int | None = Field(default=None, sa_type=BIG)  # mechanical, after the stroke
+    seen_seq: int | None = Field(default=None, sa_type=BIG)  # of the event: an older one may come late
+    intent_seq: int | None = Field(default=None, sa_type=BIG)
+    seen_ms: int | None = Field(default=None, sa_type=BIG)  # device time, Unix ms; None: not known
+    intent_ms: int | None = Field(default=None, sa_type=BIG)
+    done_ms: int | None = Field(default=None, sa_type=BIG)
     before_preview: bytes | None = Field(default=None, max_length=32)
     before_photo: bytes | None = Field(default=None, max_length=32)
     after_preview: bytes | None = Field(default=None, max_length=32)
@@ -57,7 +57,7 @@ class AnnouncedPhoto(UuidPk, CreatedAt, table=True):
     tenant_id: UUID
     branch_path: str
     device_id: str
-    generation: int
+    generation: int = Field(sa_type=BIG)
     digest: bytes = Field(max_length=32)
     token_id: bytes | None = Field(default=None, max_length=16)
     stroke: int | None = None
@@ -85,7 +85,7 @@ class Change(SQLModel, table=True):
 
     __tablename__ = "change"
 
-    id: int | None = Field(default=None, sa_column=Column(_BIG, primary_key=True, autoincrement=True))
+    id: int | None = Field(default=None, sa_column=Column(BIG, primary_key=True, autoincrement=True))
     tenant_id: UUID = Field(index=True)
     branch_path: str
     topic: str  # request:<uuid>, device:<id>

@@ -198,12 +198,12 @@ def _take_stroke(db: Session, run: Runtime, admitted: Admitted) -> None:
         return
     header, leaf_hash = admitted.event.header, admitted.leaf.leaf_hash
     match body:
-        case events.PageSeen():
+        case events.PageSeen() if header.seq >= (row.seen_seq or 0):
             row.before_preview, row.before_photo = body.preview_digest, body.photo_digest
-            row.seen_ms, row.seen_leaf = header.time_ms, leaf_hash
+            row.seen_seq, row.seen_ms, row.seen_leaf = header.seq, header.time_ms, leaf_hash
             _forward(row, "seen")
-        case events.Intent():
-            row.intent_ms, row.intent_leaf = header.time_ms, leaf_hash
+        case events.Intent() if header.seq >= (row.intent_seq or 0):
+            row.intent_seq, row.intent_ms, row.intent_leaf = header.seq, header.time_ms, leaf_hash
             _forward(row, "intent")
         case events.Done():
             row.after_preview, row.after_photo = body.preview_digest, body.photo_digest

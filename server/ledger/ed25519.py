@@ -1,9 +1,9 @@
 """Whether an Ed25519 signature holds: RFC 8032 section 5.1.7 without the cofactor, one signature at a time.
 
-Nearly half of the ledger's work on an event is this. The library is another one than `firmware_protocol.cose` uses, which
-fsck and everyone else's tools check the stored bytes with: two that know nothing of each other must agree on each entry.
-They do, because a key counts only as a point of the prime-order group (there they cannot differ but in a signature whose
-nonce is known to be nought, and strict verification refuses that one).
+Nearly half of the ledger's work on an event is this. The library is another one than `firmware_protocol.cose` uses,
+with which fsck and everyone else's tools check the stored bytes: two that know nothing of each other must agree on each
+entry. They do, because a key counts only as a point of the prime-order group. There they differ only on a signature
+whose nonce is known to be nought, and strict verification refuses that one.
 """
 
 from binascii import b2a_base64
@@ -20,7 +20,7 @@ _KEYS: Final = 20_000
 
 
 def holds(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether the private half of `public_key` (32 bytes) signed exactly `message`; bytes of any length are an answer."""
+    """Whether the private half of `public_key` (32 bytes) signed exactly `message`; False for other lengths."""
     if len(signature) != _SIZE:
         return False
     key = _unpacked(public_key)

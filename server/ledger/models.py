@@ -7,13 +7,11 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Column, Connection, Index, Integer, LargeBinary, UniqueConstraint, event, text
+from sqlalchemy import JSON, Column, Connection, Index, Integer, LargeBinary, UniqueConstraint, event, text
 from sqlmodel import Field, SQLModel
 
-from server.core.db import CreatedAt, PostgresqlOnly, UtcDateTime
+from server.core.db import BIG, CreatedAt, PostgresqlOnly, UtcDateTime
 
-BIG: Final = BigInteger().with_variant(Integer(), "sqlite")
-"""64 bits in both engines; on SQLite this spelling makes the row id itself the key."""
 _UUID_IN_CBOR: Final = text("length(value) = 38")
 
 

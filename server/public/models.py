@@ -3,14 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Column, Integer
+from sqlalchemy import JSON, Column
 from sqlmodel import Field, SQLModel
 
-_BIG = BigInteger().with_variant(Integer(), "sqlite")
+from server.core.db import BIG
 
 
 def _number() -> Any:  # noqa: ANN401 - a column
-    return Column(_BIG, nullable=False)
+    return Column(BIG, nullable=False)
 
 
 class PublicCodeRow(SQLModel, table=True):

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import JSON, Index, UniqueConstraint
 from sqlmodel import Field
 
-from server.core.db import CreatedAt, UtcDateTime, UuidPk
+from server.core.db import BIG, CreatedAt, UtcDateTime, UuidPk
 
 
 class StampToken(UuidPk, CreatedAt, table=True):
@@ -34,7 +34,7 @@ class StampToken(UuidPk, CreatedAt, table=True):
     first_page: int | None = None
     last_page: int | None = None
     sweep: bool = False
-    voucher_counter: int | None = None  # for use without headquarters; rises on each device
+    voucher_counter: int | None = Field(default=None, sa_type=BIG)  # for use without headquarters; rises on each device
     window_s: int
     lease_until: datetime = Field(sa_type=UtcDateTime)  # after this no device accepts it
     signed: bytes
@@ -42,11 +42,11 @@ class StampToken(UuidPk, CreatedAt, table=True):
     granted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # its GRANT event was admitted
     refused_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # its device refused it, for good
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # its CLOSED event was admitted
-    closed_used: int | None = None  # uses the device says it consumed
+    closed_used: int | None = Field(default=None, sa_type=BIG)  # uses the device says it consumed
 
 
 class StrokeUse(UuidPk, CreatedAt, table=True):
-    """What the device signed about one stroke; the last word counts."""
+    """What the device signed about one stroke: of its words the last, in whatever order they came."""
 
     __tablename__ = "stroke_use"
     __table_args__ = (UniqueConstraint("token_id", "stroke"),)
@@ -55,6 +55,7 @@ class StrokeUse(UuidPk, CreatedAt, table=True):
     token_id: bytes = Field(max_length=16)
     stroke: int
     state: str  # StrokeState
+    seq: int = Field(sa_type=BIG)  # of the event that said so
 
 
 class StampPermit(UuidPk, CreatedAt, table=True):
@@ -148,6 +149,6 @@ class KeeperNote(UuidPk, CreatedAt, table=True):
     request_id: UUID | None = Field(default=None, foreign_key="stamp_request.id", index=True)
     token_id: bytes | None = Field(default=None, max_length=16)
     stroke: int | None = None
-    seq: int | None = None  # number of the device's event that it is about
+    seq: int | None = Field(default=None, sa_type=BIG)  # number of the device's event that it is about
     written_at: datetime = Field(sa_type=UtcDateTime)  # by the gateway's clock
     leaf_hash: bytes = Field(max_length=32)  # the KEEPER_NOTE entry

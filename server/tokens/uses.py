@@ -25,6 +25,7 @@ from server.approvals.schemas import RequestRead
 from server.core.runtime import Runtime
 from server.core.scope import Scope
 from server.devices import service as devices
+from server.ledger import service as ledger
 from server.tokens import labels, store
 from server.tokens.errors import NoSuchToken
 from server.tokens.models import SpoiledSheet, StampToken, StrokeUse
@@ -60,8 +61,8 @@ def left(db: Session, run: Runtime, request: RequestRead) -> Left:
             used = token.closed_used or 0
             consumed += used
             silent = token if told[token.token_id] < used else silent
-        elif _refused(token):
-            continue
+        elif token.refused_at is not None and not _granted(db, token):
+            continue  # its challenge went with the refusal (docs/protocol.md, TOKEN): never granted any more
         elif token.lease_until > run.now():
             consumed, open_token = consumed + token.strokes, token
         elif not _never_granted(db, token):
@@ -83,7 +84,7 @@ def note_event(db: Session, run: Runtime, event: Event, *, whole: bool) -> None:
 
     `whole`: nothing is missing before it. A refusal counts only then: the GRANT may be what is missing.
     """
-    body = event.body
+    body, seq = event.body, event.header.seq
     token_id = getattr(body, "token_id", None)
     token = store.token(db, token_id, lock=True) if isinstance(token_id, bytes) else None
     if token is None or token.device_id != event.header.device_id:
@@ -94,13 +95,14 @@ def note_event(db: Session, run: Runtime, event: Event, *, whole: bool) -> None:
         case events.Refusal(message_type=refused) if whole and refused == _TOKEN and token.voucher_counter is None:
             token.refused_at = token.refused_at or run.now()
         case events.Intent(stroke=stroke):
-            _set(db, run, token, stroke, StrokeState.INTENT)
+            _say(db, run, token, stroke, StrokeState.INTENT, seq=seq)
         case events.Done(stroke=stroke):
-            _set(db, run, token, stroke, StrokeState.DONE)
+            _say(db, run, token, stroke, StrokeState.DONE, seq=seq)
         case events.Cancelled(stroke=stroke, returned=returned):
-            _set(db, run, token, stroke, StrokeState.RETURNED if returned else StrokeState.CANCELLED)
+            state = StrokeState.RETURNED if returned else StrokeState.CANCELLED
+            _say(db, run, token, stroke, state, seq=seq)
         case events.Settled(stroke=stroke, outcome=outcome):
-            _set(db, run, token, stroke, _SETTLED[outcome])
+            _say(db, run, token, stroke, _SETTLED[outcome], seq=seq)
         case events.Label(copy=stroke):
             labels.note_seen(db, token_id=token.token_id, stroke=stroke, at=run.now())
         case events.Closed(strokes_used=used):
@@ -137,8 +139,10 @@ def spoil(
             leaf_hash=leaf_hash,
         )
     )
-    db.flush()
-    _set(db, run, token, stroke, StrokeState.SPOILED)
+    row = store.use(db, token_id, stroke)
+    if row is not None:
+        row.state = StrokeState.SPOILED.value
+        db.add(row)
     db.flush()
     approvals.reopen(db, run, tenant_id=token.tenant_id, request_id=token.request_id)
 
@@ -160,7 +164,11 @@ _SETTLED: Final[dict[Outcome, StrokeState]] = {
 }
 
 
-def _set(db: Session, run: Runtime, token: StampToken, stroke: int, state: StrokeState) -> None:
+def _say(db: Session, run: Runtime, token: StampToken, stroke: int, state: StrokeState, *, seq: int) -> None:
+    """The device's last word about a stroke counts, in its own order: a gap lets an earlier word come later.
+
+    A token lives in one generation of its device, so the numbers of its events are one row.
+    """
     row = store.use(db, token.token_id, stroke)
     if store.spoiled(db, token.token_id, stroke) is not None:
         state = StrokeState.SPOILED  # a person's decision: no report of the device takes it back
@@ -172,9 +180,10 @@ def _set(db: Session, run: Runtime, token: StampToken, stroke: int, state: Strok
             token_id=token.token_id,
             stroke=stroke,
             state=state.value,
+            seq=seq,
         )
-    elif state is not StrokeState.INTENT or row.state == StrokeState.RETURNED.value:
-        row.state = state.value  # an INTENT that arrives late never hides what followed it
+    elif seq > row.seq:
+        row.state, row.seq = state.value, seq
     db.add(row)
 
 
@@ -201,15 +210,19 @@ def _consuming(db: Session, tokens: Sequence[StampToken]) -> list[StrokeUse]:
     return [use for use in store.uses(db, [token.token_id for token in tokens]) if use.state in _CONSUMING]
 
 
-def _refused(token: StampToken) -> bool:
-    """Its challenge went with the refusal (docs/protocol.md, TOKEN): that device never grants it any more."""
-    return token.granted_at is None and token.refused_at is not None
+def _granted(db: Session, token: StampToken) -> bool:
+    """The device signed a GRANT. The log itself is asked: what stands there may not have been taken in yet."""
+    if token.granted_at is not None:
+        return True
+    about = f"token:{token.token_id.hex()}"
+    grants = ledger.find(db, Scope.system(token.tenant_id), ref=about, entry_type=events.EventType.GRANT)
+    return any(grant.device_id == token.device_id for grant in grants)
 
 
 def _never_granted(db: Session, token: StampToken) -> bool:
     """The device signed something later than the token's end, and no GRANT of it before."""
     device = devices.device(db, Scope.system(token.tenant_id), token.device_id)
-    return token.granted_at is None and device.proved_ms > _milliseconds(token.lease_until)
+    return device.proved_ms > _milliseconds(token.lease_until) and not _granted(db, token)
 
 
 def _finish_if_complete(db: Session, run: Runtime, token: StampToken) -> None:

@@ -1,6 +1,7 @@
 """Approved = granted = pressed = photographed = filed, or the sheet says what does not agree."""
 
 from server.audit import service
+from server.core.clock import FixedClock
 from server.events import service as events
 from tests.server.office import Office
 from tests.server.world import Company
@@ -35,3 +36,20 @@ def test_a_job_under_way_shows_what_may_still_happen(office: Office, company: Co
         (counts,) = service.sheet(db, office.run, company.scope(company.auditor))
     assert (counts.granted, counts.pressed) == (2, 0)
     assert counts.balanced
+
+
+def test_every_used_request_is_on_some_page(office: Office, company: Company, clock: FixedClock) -> None:
+    """The books of a year are not cut short without a word."""
+    used = []
+    for _ in range(5):
+        clock.advance(1)
+        request = company.approved()
+        office.token(request)
+        used.insert(0, request.id)
+    read, last = [], None
+    with office.run.db.read() as db:
+        while page := service.sheet(db, office.run, company.scope(company.auditor), before=last, limit=2):
+            assert len(page) <= 2
+            read += [row.request_id for row in page]
+            last = read[-1]
+    assert read == used

@@ -1,18 +1,21 @@
 """What the ledger takes as a signature, OpenSSL takes too: else fsck and an auditor would find what the ledger let in.
 
-The hard cases are made here by adding points by hand: keys and nonces with a part of small order, second encodings of the
-same number, a nonce of nought.
+The hard cases are made here by adding points by hand: keys and nonces with a part of small order, second encodings of
+the same number, a nonce of nought.
 """
 
 import hashlib
 import random
 from itertools import product
+from typing import TypeAlias
 
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from server.ledger import ed25519
+
+Point: TypeAlias = tuple[int, int]
 
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
@@ -22,13 +25,13 @@ ZERO = (0, 1)
 MESSAGE = b"one use of one seal"
 
 
-def plus(one, other):
+def plus(one: Point, other: Point) -> Point:
     (x1, y1), (x2, y2) = one, other
     part = D * x1 * x2 * y1 * y2
     return (x1 * y2 + x2 * y1) * pow(1 + part, -1, P) % P, (y1 * y2 + x1 * x2) * pow(1 - part, -1, P) % P
 
 
-def times(number, point):
+def times(number: int, point: Point) -> Point:
     result = ZERO
     while number:
         if number & 1:
@@ -37,12 +40,12 @@ def times(number, point):
     return result
 
 
-def packed(point, *, more=0):
+def packed(point: Point, *, more: int = 0) -> bytes:
     """`more`: added to y, for a second encoding of the same point."""
     return (point[1] + more + ((point[0] & 1) << 255)).to_bytes(32, "little")
 
 
-def of_small_order():
+def of_small_order() -> Point:
     """A point of order 8: what is left of any point when its part of large order is multiplied away."""
     for y in range(2, 1000):
         square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
@@ -57,7 +60,7 @@ def of_small_order():
 TORSION = [times(number, of_small_order()) for number in range(8)]
 
 
-def openssl_takes(key, signature, message):
+def openssl_takes(key: bytes, signature: bytes, message: bytes) -> bool:
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except (InvalidSignature, ValueError):
@@ -65,7 +68,7 @@ def openssl_takes(key, signature, message):
     return True
 
 
-def signed(secret, nonce, *, key_part=ZERO, nonce_part=ZERO):
+def signed(secret: int, nonce: int, *, key_part: Point = ZERO, nonce_part: Point = ZERO) -> tuple[bytes, bytes]:
     """(key, signature) by the book, but for the parts of small order that are added."""
     key = packed(plus(times(secret, BASE), key_part))
     point = packed(plus(times(nonce, BASE), nonce_part))
@@ -73,7 +76,7 @@ def signed(secret, nonce, *, key_part=ZERO, nonce_part=ZERO):
     return key, point + ((nonce + digest * secret) % L).to_bytes(32, "little")
 
 
-def test_what_keys_make_holds_and_no_changed_bit_does(rng):
+def test_what_keys_make_holds_and_no_changed_bit_does(rng: random.Random) -> None:
     for _ in range(50):
         private = Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
         key, message = private.public_key().public_bytes_raw(), rng.randbytes(rng.randrange(600))
@@ -86,7 +89,7 @@ def test_what_keys_make_holds_and_no_changed_bit_does(rng):
         assert not ed25519.holds(changed[:32], changed[32:96], changed[96:])
 
 
-def test_bytes_of_any_length_are_an_answer(rng):
+def test_bytes_of_any_length_are_an_answer(rng: random.Random) -> None:
     key, signature = signed(5, 7)
     for short in (b"", bytes(31), bytes(32), b"\xff" * 32, key[:31], key + b"\0"):
         assert not ed25519.holds(short, signature, MESSAGE)
@@ -94,7 +97,7 @@ def test_bytes_of_any_length_are_an_answer(rng):
         assert not ed25519.holds(key, short, MESSAGE)
 
 
-def test_the_ledger_takes_nothing_that_openssl_refuses(rng):
+def test_the_ledger_takes_nothing_that_openssl_refuses(rng: random.Random) -> None:
     """Parts of small order in the key, in the nonce, in both: where cofactored checks would say yes."""
     taken = 0
     for key_part, nonce_part in product(TORSION, TORSION):
@@ -107,7 +110,7 @@ def test_the_ledger_takes_nothing_that_openssl_refuses(rng):
     assert taken == 3
 
 
-def test_a_second_writing_of_the_same_signature_is_refused(rng):
+def test_a_second_writing_of_the_same_signature_is_refused(rng: random.Random) -> None:
     """Otherwise anyone could make of one stored event another with the same content."""
     key, signature = signed(rng.randrange(1, L), rng.randrange(1, L))
     assert ed25519.holds(key, signature, MESSAGE)
@@ -117,7 +120,7 @@ def test_a_second_writing_of_the_same_signature_is_refused(rng):
 
 
 @pytest.mark.parametrize("more", [0, P])
-def test_keys_and_nonces_of_small_order_are_refused(more):
+def test_keys_and_nonces_of_small_order_are_refused(more: int) -> None:
     """With such a key one signature fits many messages; OpenSSL takes some of these, the ledger none."""
     points = [packed(point, more=more) for point in TORSION if point[1] + more < 2**255]
     assert points
@@ -130,7 +133,7 @@ def test_keys_and_nonces_of_small_order_are_refused(more):
         assert not ed25519.holds(own, nonce + (digest * 5 % L).to_bytes(32, "little"), MESSAGE)
 
 
-def test_openssl_would_take_a_nonce_of_nought():
+def test_openssl_would_take_a_nonce_of_nought() -> None:
     """The one difference that is left: it needs the private key, and gives it away."""
     key, signature = signed(random.Random(1).randrange(1, L), 0)
     assert openssl_takes(key, signature, MESSAGE)
