@@ -6,20 +6,24 @@ admission with its gaps, the projection, spoiled sheets. What happens next is dr
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
+
+import pytest
 
 from firmware_protocol.events import Cancelled, Cause, Intent, Outcome, Refusal, Settled, TimeSet
 from firmware_protocol.reasons import Reason
 from server.core.clock import FixedClock
 from server.events import service
 from server.tokens import service as tokens
+from server.tokens import store
 from server.tokens.errors import DeviceMustReport, NotReady, StillOpen, StrokesUsedUp
 from server.tokens.schemas import StrokeState, TokenRead
 from tests.server.office import Office
 from tests.server.world import Company
 
-REQUESTS: Final = 40
-STEPS: Final = 30
+REQUESTS: Final = 15
+ROUNDS: Final = 10
 TOKEN: Final = 5
 LEASE_S: Final = 601
 
@@ -29,9 +33,10 @@ class Story:
 
     def __init__(self, office: Office, company: Company, clock: FixedClock, rng: random.Random) -> None:
         self.office, self.company, self.clock, self.rng = office, company, clock, rng
-        self.request = company.approved(form={"copies": rng.randint(1, 3), "spares": rng.randint(1, 3)})
+        self.request = company.approved(form={"copies": rng.randint(1, 4), "spares": rng.randint(1, 4)})
         self.on_the_way: dict[bytes, TokenRead] = {}  # by challenge: tokens, any of which may arrive, again too
         self.challenge: bytes | None = None
+        self.newest: bytes | None = None  # on its way, has not arrived at all
         self.granted: TokenRead | None = None
         self.used = 0
         self.numbers: list[int] = []  # strokes of the grant that are left
@@ -39,6 +44,23 @@ class Story:
         self.consumed = 0
         self.late: list[bytes] = []
         self.ranges: list[tuple[int, int]] = []
+
+    def acts(self) -> tuple[tuple[Callable[[], None], float], ...]:
+        """One round, each part of which may be left out."""
+        return (
+            (self.ask, 1.0),
+            (self.token_arrives, 0.9),
+            *((self.press, chance) for chance in (0.9, 0.7, 0.5)),
+            (self.token_arrives, 0.3),
+            (self.close, 0.6),
+            (self.reports_arrive, 0.8),
+            *((self.taken_in, chance) for chance in (0.8, 0.5)),
+            (self.sheet_is_cancelled, 0.15),
+            (self.time_passes, 0.3),
+            (self.device_speaks, 0.8),
+            (self.reports_arrive, 0.6),
+            *((self.taken_in, chance) for chance in (0.8, 0.5)),
+        )
 
     def ask(self) -> None:
         nonce = self.rng.randbytes(16)
@@ -50,14 +72,17 @@ class Story:
             issued = tokens.token(db, self.company.everywhere, out.token_id)
         assert issued is not None
         self.on_the_way[nonce] = issued
-        self.challenge = nonce
+        self.challenge = self.newest = nonce
 
     def token_arrives(self) -> None:
-        """Mostly the newest; perhaps late, perhaps for the second time."""
-        if not self.on_the_way:
+        """The newest, once; seldom an old one, late or for the second time."""
+        if self.newest is not None and self.rng.random() < 0.9:
+            nonce, self.newest = self.newest, None
+        elif self.on_the_way and self.rng.random() < 0.15:
+            nonce = self.rng.choice(list(self.on_the_way))
+        else:
             return
-        sent = list(self.on_the_way.items())
-        nonce, out = sent[-1] if self.rng.random() < 0.8 else self.rng.choice(sent)
+        out = self.on_the_way[nonce]
         mine = nonce == self.challenge and self.granted is None and not self.over(out)
         self.challenge = None
         if not mine:
@@ -101,14 +126,15 @@ class Story:
         self.clock.advance(LEASE_S)
         self.office.pen.time_ms = round(self.clock.now().timestamp() * 1000)
         self.close()  # the device's own clock ends it
-        if self.rng.random() < 0.7:
-            self.office.pen.write(TimeSet(unix_ms=self.office.pen.time_ms))
+
+    def device_speaks(self) -> None:
+        self.office.pen.write(TimeSet(unix_ms=self.office.pen.time_ms or 0))
 
     def reports_arrive(self) -> None:
         """Some of them, in any order."""
         self.late += self.office.pen.written
         self.rng.shuffle(self.late)
-        keep = self.rng.randint(0, len(self.late))
+        keep = min(len(self.late), self.rng.choice([0, 0, 0, 1, 2, 5]))
         self.late, self.office.pen.written[:] = self.late[:keep], self.late[keep:]
         self.deliver()
 
@@ -129,8 +155,8 @@ class Story:
             left = tokens.left(db, self.office.run, self.request)
             for token in tokens.tokens_of(db, self.company.everywhere, self.request.id) if left.spares else []:
                 for stroke, place in enumerate(token.plan, 1):
-                    state = tokens.states(db, self.request.tenant_id, self.request.id).get(place)
-                    if state is StrokeState.DONE and not tokens.spoiled(db, token.token_id, stroke):
+                    use = store.use(db, token.token_id, stroke)
+                    if use is not None and use.state == StrokeState.DONE.value:
                         digests = (self.rng.randbytes(32), self.rng.randbytes(32))
                         tokens.spoil(
                             db,
@@ -146,7 +172,7 @@ class Story:
     def settle(self) -> None:
         """Everything arrives at last."""
         self.time_passes()
-        self.office.pen.write(TimeSet(unix_ms=self.office.pen.time_ms or 0))
+        self.device_speaks()
         self.office.pen.written[:0] = self.late
         self.late = []
         self.deliver()
@@ -167,14 +193,11 @@ def test_no_place_is_stamped_twice_and_nothing_is_stuck(
     for _ in range(REQUESTS):
         office.keeper_signs_in()
         story = Story(office, company, clock, rng)
-        acts = (
-            [story.ask, story.token_arrives, story.press] * 4
-            + [story.reports_arrive, story.taken_in, story.close] * 3
-            + [story.time_passes, story.sheet_is_cancelled]
-        )
-        for _ in range(STEPS):
-            rng.choice(acts)()
-            story.check()
+        for _ in range(ROUNDS):
+            for act, chance in story.acts():
+                if rng.random() < chance:
+                    act()
+                    story.check()
         story.settle()
         with office.run.db.read() as db:
             left = tokens.left(db, office.run, story.request)
@@ -182,3 +205,20 @@ def test_no_place_is_stamped_twice_and_nothing_is_stuck(
         done = sum(story.marks.values())
         assert len(left.plan) == story.request.strokes - done
         assert left.strokes == min(len(left.plan), story.request.strokes + story.request.spares - story.consumed)
+
+
+def test_a_grant_in_the_log_counts_before_it_is_taken_in(office: Office, company: Company) -> None:
+    """The refusal of a second copy of the token overtook the GRANT of the first, and is taken in before it."""
+    request = company.approved()
+    out = office.token(request)
+    grant = office.grant(out)
+    office.pen.written.clear()
+    office.pen.write(Refusal(message_type=TOKEN, reason=Reason.WRONG_NONCE, token_id=out.token_id))
+    office.projected.clear()
+    office.deliver()
+    office.pen.written.append(grant)
+    office.deliver()
+    (first, last), _of_the_grant = office.projected
+    service.project(office.run, first=first, last=last)
+    with pytest.raises(StillOpen):
+        office.token(request)
