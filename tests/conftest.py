@@ -16,7 +16,12 @@ settings.register_profile(
 )
 settings.load_profile("shared machine")
 
-pytest_plugins = ["tests.fixtures.mosquitto", "tests.fixtures.postgres", "tests.fixtures.times"]
+pytest_plugins = [
+    "tests.fixtures.mosquitto",
+    "tests.fixtures.postgres",
+    "tests.fixtures.databases",
+    "tests.fixtures.times",
+]
 
 
 class NotLoopback(Exception):

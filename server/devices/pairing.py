@@ -72,7 +72,7 @@ def device_answer(
 
     Raises: NoSuchPairing, PairingOver, KeyIdTaken.
     """
-    row = _running(store.pairing(db, pairing_id, gateway_id=gateway.gateway_id), run)
+    row = _running(store.pairing(db, pairing_id, gateway_id=gateway.gateway_id, lock=True), run)
     public_key, nonce = bytes.fromhex(said.public_key), bytes.fromhex(said.nonce)
     if said.device_id != row.device_id or (row.public_key is not None and row.public_key != public_key):
         raise PairingOver
@@ -168,7 +168,7 @@ def pairing_event(db: Session, run: Runtime, gateway: GatewayRead, *, pairing_id
 
     Raises: NoSuchPairing, BadEvent.
     """
-    row = store.pairing(db, pairing_id, gateway_id=gateway.gateway_id)
+    row = store.pairing(db, pairing_id, gateway_id=gateway.gateway_id, lock=True)
     if row is None or row.public_key is None:
         raise NoSuchPairing
     try:

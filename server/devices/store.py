@@ -90,9 +90,9 @@ def forget_heads(db: Session, device_id: str) -> None:
     db.exec(delete(MountedHead).where(col(MountedHead.device_id) == device_id))
 
 
-def pairing(db: Session, pairing_id: UUID, *, gateway_id: str) -> Pairing | None:
+def pairing(db: Session, pairing_id: UUID, *, gateway_id: str, lock: bool = False) -> Pairing | None:
     query = select(Pairing).where(Pairing.id == pairing_id, Pairing.gateway_id == gateway_id)
-    return db.exec(query.with_for_update()).one_or_none()
+    return db.exec(query.with_for_update() if lock else query).one_or_none()
 
 
 def pairing_in(db: Session, scope: Scope, pairing_id: UUID) -> Pairing | None:

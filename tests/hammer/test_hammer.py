@@ -17,10 +17,10 @@ from server.core.errors import install
 from server.core.scope import Role, Scope
 from server.core.signer import Purpose
 from server.ledger import merkle, routes
-from tests.server.ledger.conftest import TENANT, Device, Log, database, empty_file, log, sqlite
+from tests.server.ledger.conftest import TENANT, Device, Log, database, log, sqlite
 from tests.server.ledger.test_routes import OnlyDatabase
 
-__all__ = ["database", "empty_file", "log", "sqlite"]
+__all__ = ["database", "log", "sqlite"]
 
 
 def served(log: Log) -> Callable[[], Fetch]:

@@ -20,9 +20,9 @@ from fastapi import FastAPI
 
 from dashboard.cli import ROOT
 from server.core.db import Database
-from tests.server.ledger.conftest import Device, Log, device, empty_file, sqlite
+from tests.server.ledger.conftest import Device, Log, device, sqlite
 
-__all__ = ["Device", "Log", "device", "empty_file", "sqlite"]
+__all__ = ["Device", "Log", "device", "sqlite"]
 
 LOCK = ROOT / "locks" / "interop.txt"
 

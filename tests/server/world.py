@@ -14,7 +14,6 @@ import pytest
 import structlog
 from fastapi import FastAPI
 from fpdf import FPDF
-from sqlmodel import SQLModel
 
 from dashboard.cli.init import create_installation
 from server.approvals import service as approvals
@@ -30,7 +29,6 @@ from server.core.settings import Settings
 from server.identity import service as identity
 from server.identity.schemas import PersonRead, TenantRead
 from server.jobs.sandbox import Workers
-from server.migrations import load_models
 from server.seals import service as seals
 from server.seals.schemas import ApprovalRule, SealRead, Stage
 
@@ -67,11 +65,15 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 def run(  # noqa: PLR0917 - pytest gives fixtures by name
-    installation: Settings, keys: KeyStore, workers: Workers, clock: FixedClock, tmp_path: Path, seed: int
+    installation: Settings,
+    keys: KeyStore,
+    workers: Workers,
+    clock: FixedClock,
+    database_url: str,
+    tmp_path: Path,
+    seed: int,
 ) -> Iterator[Runtime]:
-    database = Database(f"sqlite:///{tmp_path / 'business.sqlite3'}")
-    load_models()
-    SQLModel.metadata.create_all(database.engine)
+    database = Database(database_url)
     rng = SeededRng(seed)
     yield Runtime(
         settings=installation,

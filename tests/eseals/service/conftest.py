@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import structlog
-from sqlmodel import SQLModel
 
 from dashboard.cli.init import create_installation
 from firmware_protocol.purposes import Purpose
@@ -25,7 +24,6 @@ from server.eseals.schemas import Order
 from server.jobs.sandbox import Workers
 from server.ledger.checkpoint import origin_of
 from server.ledger.sequencer import Sequencer, Signers
-from server.migrations import load_models
 from server.verification.trust import TrustBundle, read_bundle
 from tests.server.world import START, Company, company, contract_pdf, workers
 
@@ -58,11 +56,11 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def run(settings: Settings, opened_keys: KeyStore, workers: Workers, clock: FixedClock, seed: int) -> Iterator[Runtime]:
+def run(  # noqa: PLR0917 - pytest gives fixtures by name
+    settings: Settings, opened_keys: KeyStore, workers: Workers, clock: FixedClock, database_url: str, seed: int
+) -> Iterator[Runtime]:
     folder = settings.home.parent
-    database = Database(f"sqlite:///{folder / 'eseals.sqlite3'}")
-    load_models()
-    SQLModel.metadata.create_all(database.engine)
+    database = Database(database_url)
     rng = SeededRng(seed)
     yield Runtime(
         settings=settings,

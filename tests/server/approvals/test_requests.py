@@ -26,7 +26,10 @@ from server.core.runtime import Runtime
 from server.ledger import service as ledger
 from server.seals import service as seals
 from server.seals.schemas import ApprovalRule, SealState, Stage
+from tests.fixtures.databases import on_both
 from tests.server.world import SPOT, Company, contract_pdf
+
+pytestmark = on_both
 
 
 def test_a_request_is_approved_by_another_person(company: Company) -> None:

@@ -7,9 +7,12 @@ from server.public import source
 from server.public import tasks as public_tasks
 from server.public.snapshot import read
 from server.verification.trust import read_anchor
+from tests.fixtures.databases import on_both
 from tests.server.archive.stamping import stamp
 from tests.server.office import Office
 from tests.server.world import Company
+
+pytestmark = on_both
 
 
 def test_the_worker_files_the_record_and_writes_the_snapshot(office: Office, company: Company) -> None:

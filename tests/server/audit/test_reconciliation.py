@@ -3,8 +3,11 @@
 from server.audit import service
 from server.core.clock import FixedClock
 from server.events import service as events
+from tests.fixtures.databases import on_both
 from tests.server.office import Office
 from tests.server.world import Company
+
+pytestmark = on_both
 
 
 def project(office: Office) -> None:

@@ -12,8 +12,11 @@ from server.core.runtime import Runtime
 from server.devices import service
 from server.devices.errors import BadEvent, KeyIdTaken, NoSuchPairing, PairingOver
 from server.devices.schemas import DeviceState, GatewayMade, PairingDeviceIn, PairingState, PairingTerms
+from tests.fixtures.databases import on_both
 from tests.server.office import DEVICE_ID, Key, Office, Pen
 from tests.server.world import Company
+
+pytestmark = on_both
 
 NONCE = bytes(range(16))
 

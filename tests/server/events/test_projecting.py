@@ -19,8 +19,11 @@ from server.events.schemas import Progress
 from server.jobs.models import Job
 from server.ledger.models import LedgerPhoto
 from server.tokens.schemas import TokenOut
+from tests.fixtures.databases import on_both
 from tests.server.office import Office
 from tests.server.world import Client, Company
+
+pytestmark = on_both
 
 
 def project(office: Office) -> None:
@@ -262,3 +265,37 @@ def test_of_many_values_of_a_sensor_the_last_one_stays(office: Office, company: 
     with office.run.db.read() as db:
         found = {one.sensor: one.value for one in devices.sensors(db, office.pen.device_id)}
     assert (found["light"], found["battery"]) == (4, 86)
+
+
+def test_the_largest_numbers_a_device_can_sign_are_kept(office: Office, company: Company) -> None:
+    """Real times are beyond 32 bits, and a counter may come near to them: no column may be too narrow."""
+    office.pen.time_ms = 1_795_000_000_000
+    office.pen.counter = 2**32 - 10
+    request, _token = stamped(office, company)
+    office.pen.write(Sensor(sensor="light", value=2**31))
+    project(office)
+    with office.run.db.read() as db:
+        line = service.timeline(db, office.run, company.everywhere, request.id)
+        device = devices.device(db, company.everywhere, office.pen.device_id)
+    assert [view.stroke.counter for view in line.strokes] == [2**32 - 9, 2**32 - 8]
+    assert {view.stroke.done_ms for view in line.strokes} == {office.pen.time_ms}
+    assert (device.counter, device.proved_ms) == (2**32 - 8, office.pen.time_ms)
+
+
+def test_a_photo_of_an_earlier_try_that_comes_late_replaces_nothing(office: Office, company: Company) -> None:
+    request = company.approved()
+    token = office.token(request)
+    office.grant(token)
+    project(office)
+    early = office.page_seen(token.token_id, 1, b"first try")
+    late = [early, office.pen.write(Intent(token_id=token.token_id, stroke=1))]
+    office.pen.written.clear()
+    office.page_seen(token.token_id, 1, b"second try")
+    office.press(token, 1)
+    project(office)
+    office.pen.written += late
+    project(office)
+    with office.run.db.read() as db:
+        view = service.timeline(db, office.run, company.everywhere, request.id).strokes[0]
+    assert view.stroke.before_preview == hashlib.sha256(b"second try").digest()
+    assert view.stroke.state == "done"

@@ -11,7 +11,10 @@ from server.core.scope import Role
 from server.identity import service
 from server.identity.errors import LinkUsed, WrongPin
 from server.identity.limits import PER_NAME, LoginLimits
+from tests.fixtures.databases import on_both
 from tests.server.world import PASSWORD, PIN, Client, Company
+
+pytestmark = on_both
 
 
 def sign_in(client: Client, username: str, password: str = PASSWORD) -> int:

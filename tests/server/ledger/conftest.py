@@ -167,14 +167,6 @@ def new_database(url: str) -> Database:
     return database
 
 
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with all tables, made once; each test copies it."""
-    path = tmp_path_factory.mktemp("ledger") / "empty.sqlite3"
-    new_database(f"sqlite:///{path}").close()
-    return path
-
-
 @pytest.fixture
 def sqlite(empty_file: Path, tmp_path: Path) -> Iterator[Database]:
     found = Database(f"sqlite:///{shutil.copy(empty_file, tmp_path / 'log.sqlite3')}")
@@ -187,7 +179,8 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     if request.param == "sqlite":
         yield request.getfixturevalue("sqlite")
         return
-    found = new_database(request.getfixturevalue("postgres_url"))
+    template = request.getfixturevalue("empty_database")
+    found = Database(request.getfixturevalue("postgres").new_database(template=template))
     yield found
     found.close()
 

@@ -7,7 +7,10 @@ from server.identity.errors import NoSuchBranch
 from server.seals import service
 from server.seals.errors import HeadTaken, NoSuchSeal, NotAPicture, SealDestroyed, SealNotActive
 from server.seals.schemas import ApprovalRule, SealState, Stage
+from tests.fixtures.databases import on_both
 from tests.server.world import HEAD, ONE_APPROVER, Company, artwork
+
+pytestmark = on_both
 
 
 def test_the_specimen_is_what_was_registered(company: Company, run: Runtime) -> None:

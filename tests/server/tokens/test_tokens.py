@@ -19,8 +19,11 @@ from server.devices.schemas import DeviceState
 from server.identity import service as identity
 from server.tokens import service
 from server.tokens.errors import DeviceMustReport, KeeperRefused, NotReady, StillOpen, StrokesUsedUp, WrongDevice
+from tests.fixtures.databases import on_both
 from tests.server.office import Office, hello_of
 from tests.server.world import Company
+
+pytestmark = on_both
 
 
 def project(office: Office, *, whole: bool = True) -> None:
