@@ -89,6 +89,7 @@ class LedgerRef(SQLModel, table=True):
     """What an entry is about, for looking it up: `kind:value`."""
 
     __tablename__ = "ledger_ref"
+    __table_args__ = {"sqlite_with_rowid": False}  # the key is all there is
 
     ref: str = Field(primary_key=True)
     idx: int = Field(sa_column=_key())

@@ -419,6 +419,7 @@ def upgrade() -> None:
         sa.Column("ref", sa.String(), nullable=False),
         sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("ref", "idx"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "ledger_tile",

@@ -184,15 +184,15 @@ def test_100_of_100_random_edits_of_one_row_are_found(short: Log, rng: random.Ra
         column = rng.choice(KEYS_OF[table])
         with short.database.write() as db:
             connection = db.connection()
-            rowid = connection.exec_driver_sql(f"SELECT rowid FROM {table} ORDER BY random() LIMIT 1").scalar()
-            old = connection.exec_driver_sql(f"SELECT {column} FROM {table} WHERE rowid = ?", (rowid,)).scalar()
-            edit = f"UPDATE {table} SET {column} = ? WHERE rowid = ?"
-            connection.exec_driver_sql(edit, (changed(old, rng), rowid))
+            row = connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY random() LIMIT 1").one()._asdict()
+            edited = row | {column: changed(row[column], rng)}
+            edit = f"UPDATE {table} SET {column} = ? WHERE {' AND '.join(f'{name} IS ?' for name in row)}"
+            connection.exec_driver_sql(edit, (edited[column], *row.values()))
             session = Session(bind=connection)
             keys = fsck.Keys(log=short.verifier_key, server={LeafKind.ENTRY: (short.keys[Purpose.ENTRY].public_key,)})
             first = next(fsck.check(session, keys), None)
-            assert first is not None, f"{table}.{column} of row {rowid}: {old!r} was changed unseen"
+            assert first is not None, f"{table}: {column} of {row} was changed unseen"
             found += 1
-            connection.exec_driver_sql(edit, (old, rowid))
+            connection.exec_driver_sql(edit, (row[column], *edited.values()))
     assert found == 100
     assert problems(short) == []
