@@ -40,8 +40,8 @@ at least every 5 ms."""
 
 _CACHE_KIB: Final = 8_192
 _WAL_PAGES: Final = 4_000
-"""Of SQLite, for a connection: four times its own defaults. A batch of the ledger touches the same pages of its indexes
-as the one before; they are read and carried into the file less often: 4 us of 82 an event, for 16 MB of log."""
+"""Of SQLite, for a connection: four times its own defaults. A batch of the ledger touches the same pages of its indexes as
+the one before; they are read and carried into the file less often. 4 us of 82 an event, and 16 MB of log beside the file."""
 
 _AFTER_COMMIT: Final = "cinnabar_after_commit"
 _READ_ONLY: Final = "cinnabar_read_only"
