@@ -38,11 +38,6 @@ _LOOK_MS: Final = 10
 in between, and a batch of the ledger waited seconds behind photos and projections. Begun anew after so long, it looks
 at least every 5 ms."""
 
-_CACHE_KIB: Final = 8_192
-_WAL_PAGES: Final = 4_000
-"""Of SQLite, for a connection: four times its own defaults. A batch of the ledger touches the same pages of its indexes as
-the one before; they are read and carried into the file less often. 4 us of 82 an event, and 16 MB of log beside the file."""
-
 _AFTER_COMMIT: Final = "cinnabar_after_commit"
 _READ_ONLY: Final = "cinnabar_read_only"
 
@@ -204,8 +199,6 @@ def _make_durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - D
         ("synchronous", "FULL", 2),
         ("foreign_keys", "ON", 1),
         ("busy_timeout", str(BUSY_TIMEOUT_MS), BUSY_TIMEOUT_MS),
-        ("cache_size", str(-_CACHE_KIB), -_CACHE_KIB),
-        ("wal_autocheckpoint", str(_WAL_PAGES), _WAL_PAGES),
     ):
         connection.execute(f"PRAGMA {pragma} = {value}")
         got = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
