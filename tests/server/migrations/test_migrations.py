@@ -47,3 +47,19 @@ def test_a_missing_column_would_be_noticed(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE job DROP COLUMN last_error")
         assert len(differences(connection)) == 1
+
+
+def test_what_devices_count_or_sign_fits_into_its_column(postgres_url: str) -> None:
+    """PostgreSQL's INTEGER ends at 2^31: a time in milliseconds is longer, and a device's numbers may become so."""
+    database = Database(postgres_url)
+    migrate(database)
+    tables = inspect(database.engine)
+    narrow = [
+        f"{table}.{column['name']}"
+        for table in tables.get_table_names()
+        for column in tables.get_columns(table)
+        if column["name"].endswith(("_ms", "_seq")) or column["name"] in {"seq", "counter", "generation", "epoch"}
+        if str(column["type"]) != "BIGINT"
+    ]
+    database.close()
+    assert narrow == []
