@@ -36,7 +36,7 @@ def test_the_same_story_comes_out_the_same(company: Stage, database: str) -> Non
     fsck(company)
 
 
-@pytest.mark.parametrize("role", ["ledger", "jobs"])
+@pytest.mark.parametrize("role", ["ledger", "worker"])
 def test_a_role_of_the_server_dies_in_the_middle_of_a_job(company: Stage, role: str) -> None:
     request = started(company)
     mishaps.kill(company, role)
