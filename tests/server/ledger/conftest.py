@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
 import server.jobs.models
 import server.ledger.models  # noqa: F401 - registers the tables
@@ -159,12 +159,6 @@ class Reading:
 
     def __exit__(self, *error: object) -> None:
         self._context.__exit__(*error)  # type: ignore[arg-type]
-
-
-def new_database(url: str) -> Database:
-    database = Database(url)
-    SQLModel.metadata.create_all(database.engine)
-    return database
 
 
 @pytest.fixture

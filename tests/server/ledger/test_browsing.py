@@ -18,7 +18,8 @@ from server.ledger.admission import Reason
 from server.ledger.browsing import Wanted
 from server.ledger.entry_types import EntryType
 from server.ledger.schemas import INSTALLATION, LeafKind
-from tests.server.ledger.conftest import SCOPE, TENANT, Device, Log, new_database
+from tests.fixtures.databases import new_database
+from tests.server.ledger.conftest import SCOPE, TENANT, Device, Log
 
 
 @pytest.fixture

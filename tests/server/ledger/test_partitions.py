@@ -21,7 +21,8 @@ from server.ledger.entry_types import EntryType
 from server.ledger.models import LedgerQueue
 from server.ledger.schemas import LeafKind
 from server.ledger.sequencer import QUEUE_ROWS, Sequencer, Signers
-from tests.server.ledger.conftest import SCOPE, TENANT, Device, Log, new_database
+from tests.fixtures.databases import new_database
+from tests.server.ledger.conftest import SCOPE, TENANT, Device, Log
 
 SMALL = 64
 

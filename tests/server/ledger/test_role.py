@@ -32,8 +32,9 @@ from server.core.signer import Purpose
 from server.ledger import merkle, service
 from server.ledger.checkpoint import VerifierKey
 from server.ledger.proof import verify as verify_proof
+from tests.fixtures.databases import new_database
 from tests.fixtures.mosquitto import Mosquitto
-from tests.server.ledger.conftest import SCOPE, TENANT, Device, new_database
+from tests.server.ledger.conftest import SCOPE, TENANT, Device
 
 ENOUGH_S = 20.0
 PASSPHRASE = "a passphrase of a test"
